@@ -1,0 +1,1 @@
+//! The domain: vhosts, exchanges, queues, consumers and confirms, synchronous and deterministic.

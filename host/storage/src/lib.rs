@@ -1,0 +1,1 @@
+//! The log: append, group commit, read back, recover, over a disk trait.

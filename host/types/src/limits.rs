@@ -1,0 +1,48 @@
+//! Every bound that is part of the product's contract, in one place.
+//!
+//! A bound that an operator may change is a default here and a setting in `shunt config show`;
+//! passing a bound is an outcome with a reply code, never a panic.
+
+/// Largest frame that the server offers in `connection.tune`, in bytes, envelope included.
+pub const FRAME_MAX: u32 = 131_072;
+/// Smallest `frame_max` that a client may ask for, and the bound in force before
+/// `connection.tune-ok` (RabbitMQ 4.1).
+pub const FRAME_MAX_MIN: u32 = 8_192;
+/// How far over `frame_max` a frame may be before it is refused (RabbitMQ, `rabbit_reader`).
+pub const FRAME_SIZE_TOLERANCE: u32 = 8;
+/// Channels that one connection may open.
+pub const CHANNEL_MAX: u16 = 2_047;
+/// Heartbeat that the server suggests, in seconds.
+pub const HEARTBEAT_S: u16 = 60;
+/// Time for the whole handshake, in milliseconds, after which the socket is closed.
+pub const HANDSHAKE_TIMEOUT_MS: u64 = 10_000;
+/// Consumers that one channel may hold.
+pub const CONSUMERS_PER_CHANNEL_MAX: usize = 10_000;
+
+/// Default bound of a message's body, in bytes; passing it is `PRECONDITION_FAILED` (406).
+pub const MESSAGE_SIZE_MAX: u64 = 16 * 1024 * 1024;
+/// Bound of a body that no setting can raise, in bytes; a content header that announces more is
+/// `FRAME_ERROR` (501).
+pub const MESSAGE_SIZE_HARD_MAX: u64 = 512 * 1024 * 1024;
+/// Longest short string, in bytes (AMQP 0-9-1, section 4.2.5.3).
+pub const SHORT_STRING_MAX: usize = 255;
+/// How deep tables and arrays may nest in a field table; deeper is a `FRAME_ERROR`.
+pub const TABLE_DEPTH_MAX: usize = 64;
+
+/// Shards that one node may run; a queue's id has room for that many.
+pub const SHARDS_MAX: u16 = 64;
+/// Exchanges that the walk over exchange-to-exchange bindings visits for one message.
+pub const EXCHANGES_WALKED_MAX: usize = 10_000;
+/// Bytes that may wait in one connection's output before its consumers are paused.
+pub const CONNECTION_OUTPUT_HIGH: usize = 1024 * 1024;
+/// Bytes of waiting output below which a paused connection's consumers go on.
+pub const CONNECTION_OUTPUT_LOW: usize = 256 * 1024;
+/// Bodies up to this many bytes are stored inside the message's own block and copied into the
+/// output; longer ones are shared by reference and written from where they are.
+pub const BODY_INLINE_MAX: usize = 4_096;
+/// Most bytes read from one socket before its messages are routed.
+pub const READ_BATCH_MAX: usize = 128 * 1024;
+
+const _: () = assert!(FRAME_MAX_MIN <= FRAME_MAX);
+const _: () = assert!(MESSAGE_SIZE_MAX <= MESSAGE_SIZE_HARD_MAX);
+const _: () = assert!(CONNECTION_OUTPUT_LOW < CONNECTION_OUTPUT_HIGH);

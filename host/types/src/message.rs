@@ -1,0 +1,268 @@
+//! The message: what a publisher sent, shared by every queue that holds it.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use smallvec::SmallVec;
+
+use crate::limits::{BODY_INLINE_MAX, SHORT_STRING_MAX};
+use crate::properties::{Properties, PropertiesRef};
+use crate::wire::DecodeError;
+
+/// Bytes of a message's block that need no allocation of their own: enough for short names, a
+/// few properties and a body of a few words.
+const BLOCK_INLINE: usize = 88;
+
+/// A message that was published: exchange, routing key, properties, body. Cloning shares it.
+///
+/// Exchange and routing key stand in one block as the two short strings in which they came and
+/// in which `basic.deliver` needs them again; the properties follow as the bytes of the content
+/// header. A body of at most [`BODY_INLINE_MAX`] bytes ends the block; a longer one is shared by
+/// reference.
+#[derive(Clone)]
+pub struct Message(Arc<Parts>);
+
+struct Parts {
+    block: SmallVec<[u8; BLOCK_INLINE]>,
+    names_length: u16,
+    properties_length: u32,
+    persistent: bool,
+    priority: u8,
+    expiration_ms: Option<u64>,
+    long_body: Bytes,
+}
+
+/// Why bytes are no message.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum MessageError {
+    /// Exchange or routing key is longer than a short string.
+    #[error("{0} is longer than 255 bytes")]
+    NameTooLong(&'static str),
+    /// The properties are damaged.
+    #[error("the properties can't be read: {0}")]
+    Properties(#[from] DecodeError),
+    /// The expiration is not a number of milliseconds within ten years (RabbitMQ).
+    #[error("invalid expiration '{0}': must be an integer string from 0 to 315360000000")]
+    Expiration(String),
+}
+
+/// Longest time to live, in milliseconds: RabbitMQ's ten years.
+const EXPIRATION_MAX_MS: u64 = 315_360_000_000;
+
+impl Message {
+    /// Makes a message of what came over the wire. `properties` are the bytes of a content
+    /// header after its body size; they are validated to the bottom.
+    pub fn new(
+        exchange: &str,
+        routing_key: &str,
+        properties: &[u8],
+        body: MessageBody<'_>,
+    ) -> Result<Self, MessageError> {
+        let properties = PropertiesRef::decode(properties)?;
+        let (delivery_mode, priority, expiration) = properties.summary();
+        let expiration_ms = expiration.map(parse_expiration).transpose()?;
+
+        let mut block = SmallVec::new();
+        put_name(&mut block, exchange, "the exchange's name")?;
+        put_name(&mut block, routing_key, "the routing key")?;
+        let names_length = block.len() as u16;
+        block.extend_from_slice(properties.as_bytes());
+        let long_body = match body {
+            MessageBody::Borrowed(body) if body.len() <= BODY_INLINE_MAX => {
+                block.extend_from_slice(body);
+                Bytes::new()
+            }
+            MessageBody::Borrowed(body) => Bytes::copy_from_slice(body),
+            MessageBody::Shared(body) if body.len() <= BODY_INLINE_MAX => {
+                block.extend_from_slice(&body);
+                Bytes::new()
+            }
+            MessageBody::Shared(body) => body,
+        };
+        Ok(Self(Arc::new(Parts {
+            block,
+            names_length,
+            properties_length: properties.as_bytes().len() as u32,
+            persistent: delivery_mode == Some(2),
+            priority: priority.unwrap_or(0),
+            expiration_ms,
+            long_body,
+        })))
+    }
+
+    /// Makes a message of owned properties.
+    pub fn build(
+        exchange: &str,
+        routing_key: &str,
+        properties: &Properties,
+        body: &[u8],
+    ) -> Result<Self, MessageError> {
+        let mut bytes = Vec::new();
+        properties.encode(&mut bytes);
+        Self::new(exchange, routing_key, &bytes, MessageBody::Borrowed(body))
+    }
+
+    /// The same message with other properties: what dead-lettering and the failure policy
+    /// `alternate` deliver.
+    pub fn with_properties(&self, properties: &Properties) -> Result<Self, MessageError> {
+        self.republished(self.exchange(), self.routing_key(), properties)
+    }
+
+    /// The same body under another exchange, routing key and properties.
+    pub fn republished(
+        &self,
+        exchange: &str,
+        routing_key: &str,
+        properties: &Properties,
+    ) -> Result<Self, MessageError> {
+        let mut bytes = Vec::new();
+        properties.encode(&mut bytes);
+        let body = if self.0.long_body.is_empty() {
+            MessageBody::Borrowed(self.body())
+        } else {
+            MessageBody::Shared(self.0.long_body.clone())
+        };
+        Self::new(exchange, routing_key, &bytes, body)
+    }
+
+    /// The exchange that it was published to; empty for the default exchange.
+    pub fn exchange(&self) -> &str {
+        let names = self.names();
+        text(&names[1..=names[0] as usize])
+    }
+
+    /// The routing key that it was published with.
+    pub fn routing_key(&self) -> &str {
+        let names = self.names();
+        text(&names[names[0] as usize + 2..])
+    }
+
+    /// Exchange and routing key as two short strings, the end of a `basic.deliver` method.
+    pub fn names(&self) -> &[u8] {
+        &self.0.block[..self.0.names_length.into()]
+    }
+
+    /// The basic properties.
+    pub fn properties(&self) -> PropertiesRef<'_> {
+        let start = usize::from(self.0.names_length);
+        PropertiesRef::trusted(&self.0.block[start..start + self.0.properties_length as usize])
+    }
+
+    /// The body.
+    pub fn body(&self) -> &[u8] {
+        if self.0.long_body.is_empty() {
+            &self.0.block[usize::from(self.0.names_length) + self.0.properties_length as usize..]
+        } else {
+            &self.0.long_body
+        }
+    }
+
+    /// The body where it is long enough to be shared by reference instead of copied.
+    pub fn long_body(&self) -> Option<&Bytes> {
+        (!self.0.long_body.is_empty()).then_some(&self.0.long_body)
+    }
+
+    /// Whether the delivery mode is 2.
+    pub fn is_persistent(&self) -> bool {
+        self.0.persistent
+    }
+
+    /// The priority; 0 when the property is absent.
+    pub fn priority(&self) -> u8 {
+        self.0.priority
+    }
+
+    /// The message's own time to live, in milliseconds.
+    pub fn expiration_ms(&self) -> Option<u64> {
+        self.0.expiration_ms
+    }
+
+    /// Bytes of memory that the message takes, shared by every queue that holds it.
+    pub fn memory(&self) -> usize {
+        let heap = if self.0.block.spilled() { self.0.block.capacity() } else { 0 };
+        size_of::<Parts>() + heap + self.0.long_body.len()
+    }
+}
+
+/// A body on its way into a [`Message`].
+#[derive(Clone, Debug)]
+pub enum MessageBody<'a> {
+    /// Copied.
+    Borrowed(&'a [u8]),
+    /// Kept by reference where it is long.
+    Shared(Bytes),
+}
+
+impl fmt::Debug for Message {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Message")
+            .field("exchange", &self.exchange())
+            .field("routing_key", &self.routing_key())
+            .field("body_length", &self.body().len())
+            .finish()
+    }
+}
+
+fn put_name(
+    block: &mut SmallVec<[u8; BLOCK_INLINE]>,
+    name: &str,
+    what: &'static str,
+) -> Result<(), MessageError> {
+    if name.len() > SHORT_STRING_MAX {
+        return Err(MessageError::NameTooLong(what));
+    }
+    block.push(name.len() as u8);
+    block.extend_from_slice(name.as_bytes());
+    Ok(())
+}
+
+/// Names came in as `&str`, so these bytes are UTF-8.
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap_or_default()
+}
+
+fn parse_expiration(text: &str) -> Result<u64, MessageError> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse() {
+        Ok(ms) if digits && ms <= EXPIRATION_MAX_MS => Ok(ms),
+        _ => Err(MessageError::Expiration(text.to_owned())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(properties: &Properties, body: &[u8]) -> Result<Message, MessageError> {
+        Message::build("orders", "eu.created", properties, body)
+    }
+
+    #[test]
+    fn parts_come_back_whatever_the_length_of_the_body() {
+        for length in [0, 1, BODY_INLINE_MAX, BODY_INLINE_MAX + 1] {
+            let body = vec![7; length];
+            let properties = Properties { delivery_mode: Some(2), ..Properties::default() };
+            let message = message(&properties, &body).unwrap();
+            assert_eq!(message.exchange(), "orders");
+            assert_eq!(message.routing_key(), "eu.created");
+            assert_eq!(message.names(), b"\x06orders\x0aeu.created");
+            assert_eq!(message.properties().to_owned(), properties);
+            assert_eq!(message.body(), body);
+            assert!(message.is_persistent());
+        }
+    }
+
+    #[test]
+    fn expiration_is_an_integer_of_at_most_ten_years() {
+        let expiring = |text: &str| {
+            let properties = Properties { expiration: Some(text.into()), ..Properties::default() };
+            message(&properties, b"").map(|message| message.expiration_ms())
+        };
+        assert_eq!(expiring("0"), Ok(Some(0)));
+        assert_eq!(expiring("315360000000"), Ok(Some(315_360_000_000)));
+        for bad in ["315360000001", "-1", "+1", "1.5", "soon", ""] {
+            assert_eq!(expiring(bad), Err(MessageError::Expiration(bad.into())));
+        }
+    }
+}

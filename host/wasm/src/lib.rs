@@ -1,0 +1,1 @@
+//! Routes: compile, cache, limit and call the WebAssembly modules that users deploy.
