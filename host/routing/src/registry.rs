@@ -1,0 +1,39 @@
+//! The exchange types that a node knows.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::exchange_type::ExchangeType;
+use crate::native;
+
+/// Exchange types by name.
+#[derive(Clone)]
+pub struct ExchangeTypes(BTreeMap<&'static str, Arc<dyn ExchangeType>>);
+
+impl ExchangeTypes {
+    /// The native types.
+    pub fn native() -> Self {
+        let mut types = Self(BTreeMap::new());
+        types.register(Arc::new(native::Direct));
+        types.register(Arc::new(native::Fanout));
+        types.register(Arc::new(native::Topic));
+        types.register(Arc::new(native::Headers));
+        types.register(Arc::new(native::ConsistentHash));
+        types
+    }
+
+    /// Adds a type, or replaces the one of its name.
+    pub fn register(&mut self, kind: Arc<dyn ExchangeType>) {
+        self.0.insert(kind.name(), kind);
+    }
+
+    /// The type of that name.
+    pub fn get(&self, name: &str) -> Option<&Arc<dyn ExchangeType>> {
+        self.0.get(name)
+    }
+
+    /// The names in alphabetical order.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.0.keys().copied()
+    }
+}
