@@ -1,0 +1,125 @@
+#!/usr/bin/env bash
+# Builds the example routes and puts each module beside its source.
+#
+#   scripts/build-routes.sh            build all
+#   scripts/build-routes.sh --check    build, and fail where a committed module is another one
+#   scripts/build-routes.sh NAME ...   build these
+#
+# With rustup's target wasm32-unknown-unknown that toolchain is used. Else Debian's rustc-web is,
+# installed where it is missing, with a Cargo home of its own so that it and rustup never meet.
+# SHUNT_WASM_TOOLCHAIN=debian or =rustup decides otherwise. The committed modules come from
+# Debian's, whose version stands in examples/routes/README.md; another compiler makes other
+# bytes, though of the same meaning.
+set -euo pipefail
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+examples=$root/examples
+target=wasm32-unknown-unknown
+check=false
+[ "${1:-}" = --check ] && { check=true; shift; }
+
+# A route needs little stack, and a small one leaves it with one page of memory.
+stack_size=32768
+
+has_rustup_target() {
+    command -v rustup >/dev/null && rustup target list --installed 2>/dev/null | grep -qx "$target"
+}
+
+install_packages() {
+    echo "installing: $*" >&2
+    local sudo=
+    [ "$(id -u)" = 0 ] || sudo=sudo
+    $sudo apt-get -o DPkg::Lock::Timeout=300 install -y --no-install-recommends "$@" >&2
+}
+
+use_rustup() {
+    cargo=cargo
+    rustc=rustc
+    linker=rust-lld
+    build_std=()
+    cargo_home=${CARGO_HOME:-$HOME/.cargo}
+}
+
+use_debian() {
+    local missing=()
+    [ -x /usr/bin/rustc ] || missing+=(rustc-web)
+    [ -x /usr/bin/cargo ] || missing+=(cargo-web)
+    [ -d "$(/usr/bin/rustc --print sysroot 2>/dev/null)/lib/rustlib/src/rust/library" ] || missing+=(rust-web-src)
+    command -v wasm-ld-19 >/dev/null || missing+=(lld-19)
+    [ ${#missing[@]} = 0 ] || install_packages "${missing[@]}"
+    cargo=/usr/bin/cargo
+    rustc=/usr/bin/rustc
+    linker=wasm-ld-19
+    # The package has the standard library as source only.
+    build_std=(-Zbuild-std=core,alloc)
+    export RUSTC_BOOTSTRAP=1
+    cargo_home=${SHUNT_WASM_CARGO_HOME:-$HOME/.cargo-wasm}
+    export CARGO_HOME=$cargo_home
+}
+
+# Builds one package; no path of this machine may stay in the module.
+build_rust() {
+    local flags=(
+        "-Clink-arg=-zstack-size=$stack_size"
+        "--remap-path-prefix=$root=/shunt"
+        "--remap-path-prefix=$cargo_home=/cargo"
+        "--remap-path-prefix=$($rustc --print sysroot)=/rust"
+        "--remap-path-prefix=$(realpath "$($rustc --print sysroot)/lib/rustlib/src/rust" 2>/dev/null || echo /rust)=/rust"
+    )
+    local encoded
+    encoded=$(printf '%s\x1f' "${flags[@]}")
+    (
+        cd "$examples"
+        RUSTC=$rustc CARGO_ENCODED_RUSTFLAGS=${encoded%$'\x1f'} \
+            CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=$linker \
+            "$cargo" build --quiet --locked --release --target "$target" "${build_std[@]}" -p "$1"
+    )
+    cp "$examples/target/$target/release/${1//-/_}.wasm" "$2"
+}
+
+build_text() {
+    command -v wat2wasm >/dev/null || install_packages wabt
+    wat2wasm "$1" -o "$2"
+}
+
+check_paths() {
+    local found
+    found=$(LC_ALL=C grep -aoE "($root|$HOME|/usr/)[[:print:]]*" "$1" | head -3 || true)
+    [ -z "$found" ] || { echo "$1 has a path of this machine in it: $found" >&2; return 1; }
+}
+
+case ${SHUNT_WASM_TOOLCHAIN:-} in
+    rustup) use_rustup ;;
+    debian) use_debian ;;
+    '') if has_rustup_target; then use_rustup; else use_debian; fi ;;
+    *) echo "SHUNT_WASM_TOOLCHAIN is rustup or debian" >&2; exit 2 ;;
+esac
+"$rustc" --version
+
+if [ $# = 0 ]; then
+    # Routes in other languages have their own builds.
+    set -- $(cd "$examples/routes" && for source in */Cargo.toml */*.wat; do dirname "$source"; done | sort -u)
+fi
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+differing=()
+for name; do
+    folder=$examples/routes/$name
+    built=$scratch/$name.wasm
+    if [ -f "$folder/Cargo.toml" ]; then
+        build_rust "$name" "$built"
+    else
+        build_text "$folder/$name.wat" "$built"
+    fi
+    check_paths "$built"
+    printf '%-20s %6d bytes  %s\n' "$name" "$(stat -c %s "$built")" "$(sha256sum "$built" | cut -c1-16)"
+    if $check; then
+        cmp -s "$built" "$folder/$name.wasm" || differing+=("$name")
+    else
+        install -m 644 "$built" "$folder/$name.wasm"
+    fi
+done
+if [ ${#differing[@]} != 0 ]; then
+    echo "the committed module is not what this toolchain builds: ${differing[*]}" >&2
+    exit 1
+fi

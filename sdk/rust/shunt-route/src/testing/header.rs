@@ -1,0 +1,54 @@
+//! The header of a message that a test publishes.
+
+use std::string::String;
+use std::vec::Vec;
+
+use super::data::Data;
+
+/// The header of a message: its fields, and the headers table among them.
+#[derive(Clone, Debug, Default)]
+pub struct Header {
+    fields: Vec<(String, Data)>,
+    headers: Vec<(String, Data)>,
+}
+
+impl Header {
+    /// A header without anything.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the routing key.
+    pub fn routing_key(self, key: &str) -> Self {
+        self.field("routing_key", key)
+    }
+
+    /// Sets a field by its name in the contract: `exchange`, `user`, `message_id` and so on,
+    /// but none of the headers.
+    pub fn field(mut self, name: &str, value: impl Into<Data>) -> Self {
+        self.fields.push((name.into(), value.into()));
+        self
+    }
+
+    /// Adds a header to the headers table.
+    pub fn header(mut self, name: &str, value: impl Into<Data>) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+
+    /// The value of a field as the host finds it.
+    pub(super) fn get(&self, field: &str) -> Data {
+        let (pairs, name) = match field.strip_prefix("headers.") {
+            Some(name) => (&self.headers, name),
+            None if field == "headers" => {
+                return match self.headers.is_empty() {
+                    true => Data::Absent,
+                    false => Data::Table(self.headers.clone()),
+                };
+            }
+            None => (&self.fields, field),
+        };
+        let found = pairs.iter().rev().find(|(other, _)| other == name);
+        found.map_or(Data::Absent, |(_, value)| value.clone())
+    }
+}
