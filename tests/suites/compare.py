@@ -90,7 +90,7 @@ def main(expected_path, *junit_paths):
     for complaint in complaints:
         print(complaint)
     counts = Counter(outcomes.values())
-    foreseen = sum(result == 'failed' and test_id in expected for test_id, result in outcomes.items())
+    foreseen = sum(outcomes.get(test_id) == 'failed' for test_id in expected)
     print(f'{foreseen} of the failures were expected')
     print(', '.join(f'{counts[name]} {name}' for name in OUTCOMES))
     return 1 if complaints else 0
