@@ -81,7 +81,7 @@ impl<'a> Field<'a> for bool {
 
     #[inline(always)]
     fn write(self, to: &mut FieldWriter<'_>) {
-        if to.bits_used % 8 == 0 {
+        if to.bits_used.is_multiple_of(8) {
             to.out.push(0);
             to.bits_used = 0;
         }
