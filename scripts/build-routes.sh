@@ -98,7 +98,8 @@ esac
 
 if [ $# = 0 ]; then
     # Routes in other languages have their own builds.
-    set -- $(cd "$examples/routes" && for source in */Cargo.toml */*.wat; do dirname "$source"; done | sort -u)
+    set -- $(cd "$examples/routes" && find . -mindepth 2 -maxdepth 2 \( -name Cargo.toml -o -name '*.wat' \) \
+        -printf '%h\n' | sed 's|^\./||' | sort -u)
 fi
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
