@@ -19,6 +19,7 @@ mod report;
 mod run;
 mod topology;
 
+use std::io;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -29,7 +30,8 @@ fn main() -> ExitCode {
     let options = Options::parse();
     match run::run(&options) {
         Ok(report) => {
-            report.print(&options);
+            // Who closes the pipe early has read enough.
+            let _ = report.write(&options, &mut io::stdout().lock());
             if report.complete() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
         }
         Err(error) => {

@@ -1,5 +1,7 @@
 //! What a run found, as JSON and in words.
 
+use std::io::{self, Write};
+
 use serde_json::json;
 
 use crate::options::Options;
@@ -36,8 +38,7 @@ impl Report {
     }
 
     /// One line of JSON, one for people.
-    #[expect(clippy::print_stdout, reason = "the result of the program")]
-    pub(crate) fn print(&self, options: &Options) {
+    pub(crate) fn write(&self, options: &Options, out: &mut impl Write) -> io::Result<()> {
         let span = &self.span;
         let per_message_us = |cpu_s: f64| cpu_s * 1e6 / span.received.max(1) as f64;
         let (lost, doubled) = (
@@ -70,7 +71,7 @@ impl Report {
             "broker_us_per_message": broker_us.map(|us| rounded(us, 3)),
             "bench_us_per_message": rounded(own_us, 3),
         });
-        println!("{line}");
+        writeln!(out, "{line}")?;
         let broker =
             broker_us.map_or_else(String::new, |us| format!(", broker {us:.2} µs/message"));
         let verdict = if self.complete() {
@@ -78,12 +79,13 @@ impl Report {
         } else {
             format!("LOST {lost}, DOUBLED {doubled}, NACKED {}", self.nacked)
         };
-        println!(
+        writeln!(
+            out,
             "{} {} B: published {publish_rate:.0}/s, consumed {consume_rate:.0}/s \
              over {:.1} s{broker}, bench {own_us:.2} µs/message; \
              sent {}, received {}: {verdict}",
             options.exchange_type, options.size, span.seconds, self.published, self.received,
-        );
+        )
     }
 }
 
