@@ -73,7 +73,9 @@ fn check_reason(case: &Json, outcome: Result<(), String>) {
 fn header(json: &Json) -> Header {
     let mut header = Header::new();
     for field in ["exchange", "routing_key", "user", "vhost", "body_size"] {
-        header = header.field(field, data(&json[field]));
+        if let Some(value) = json.get(field) {
+            header = header.field(field, data(value));
+        }
     }
     for (name, value) in pairs(&json["properties"]) {
         header = match value {

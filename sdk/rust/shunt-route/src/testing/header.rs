@@ -6,16 +6,29 @@ use std::vec::Vec;
 use super::data::Data;
 
 /// The header of a message: its fields, and the headers table among them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Header {
     fields: Vec<(String, Data)>,
     headers: Vec<(String, Data)>,
 }
 
+impl Default for Header {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Header {
-    /// A header without anything.
+    /// The header of an empty message with an empty routing key, and what else every message
+    /// has: its exchange, its virtual host and its user.
     pub fn new() -> Self {
-        Self::default()
+        let empty = Self { fields: Vec::new(), headers: Vec::new() };
+        empty
+            .field("exchange", "tested")
+            .field("vhost", "/")
+            .field("user", "guest")
+            .field("body_size", 0)
+            .routing_key("")
     }
 
     /// Sets the routing key.
