@@ -3,9 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use shunt_types::{
-    ExchangeId, ExchangeName, FieldTable, PropertiesRef, QueueId, VhostName,
-};
+use shunt_types::{ExchangeId, ExchangeName, FieldTable, PropertiesRef, QueueId, VhostName};
 
 use crate::failure::Failure;
 

@@ -100,7 +100,9 @@ impl OnFailure {
         match text {
             "nack" => Ok(Self::Nack),
             "alternate" => Ok(Self::Alternate),
-            other => Err(format!("invalid arg 'x-on-failure': '{other}', must be 'nack' or 'alternate'")),
+            other => {
+                Err(format!("invalid arg 'x-on-failure': '{other}', must be 'nack' or 'alternate'"))
+            }
         }
     }
 }

@@ -18,6 +18,9 @@ mod native;
 mod registry;
 mod resolve;
 
+#[cfg(test)]
+mod fixture;
+
 pub use exchange::Exchange;
 pub use exchange_type::{
     Binding, Destination, ExchangeSpec, ExchangeType, Header, Matcher, Topology,

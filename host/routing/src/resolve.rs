@@ -139,3 +139,7 @@ impl Walk {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "resolve_tests.rs"]
+mod tests;

@@ -1,0 +1,155 @@
+//! Field values in a form in which equal values are equal bytes, whatever their types.
+
+use shunt_types::ValueRef;
+use smallvec::SmallVec;
+
+/// The form of one value; numbers and short texts need no allocation.
+pub(super) type Comparable = SmallVec<[u8; 64]>;
+
+const VOID: u8 = 0;
+const BOOLEAN: u8 = 1;
+const INTEGER: u8 = 2;
+const FLOAT: u8 = 3;
+const DECIMAL: u8 = 4;
+const BYTES: u8 = 5;
+const ARRAY: u8 = 6;
+const TABLE: u8 = 7;
+
+/// The form of a value.
+pub(super) fn comparable(value: ValueRef<'_>) -> Comparable {
+    let mut out = Comparable::new();
+    write(value, &mut out);
+    out
+}
+
+/// Nesting is bounded by the validation of the table that the value is of.
+fn write(value: ValueRef<'_>, out: &mut Comparable) {
+    if let Some(integer) = value.as_integer() {
+        return write_integer(integer.into(), out);
+    }
+    match value {
+        ValueRef::Boolean(value) => out.extend_from_slice(&[BOOLEAN, value.into()]),
+        ValueRef::Timestamp(seconds) => write_integer(seconds.into(), out),
+        ValueRef::F32(value) => write_float(value.into(), out),
+        ValueRef::F64(value) => write_float(value, out),
+        ValueRef::Decimal { scale, value } => {
+            out.extend_from_slice(&[DECIMAL, scale]);
+            out.extend_from_slice(&value.to_be_bytes());
+        }
+        ValueRef::LongString(bytes) | ValueRef::ByteArray(bytes) => write_bytes(bytes, out),
+        ValueRef::Array(items) => {
+            out.push(ARRAY);
+            with_length(out, |out| items.iter().for_each(|item| write(item, out)));
+        }
+        ValueRef::Table(fields) => {
+            out.push(TABLE);
+            with_length(out, |out| {
+                for (name, value) in fields.iter() {
+                    write_bytes(name.as_bytes(), out);
+                    write(value, out);
+                }
+            });
+        }
+        // The integers were written above.
+        _ => out.push(VOID),
+    }
+}
+
+fn write_integer(value: i128, out: &mut Comparable) {
+    out.push(INTEGER);
+    out.extend_from_slice(&value.to_be_bytes());
+}
+
+/// A float without a fraction equals the integer (Erlang's `==`, in which RabbitMQ compares).
+fn write_float(value: f64, out: &mut Comparable) {
+    // Every float of that size without a fraction is an i128.
+    if value.fract() == 0.0 && value.abs() < 1e38 {
+        return write_integer(value as i128, out);
+    }
+    out.push(FLOAT);
+    out.extend_from_slice(&value.to_bits().to_be_bytes());
+}
+
+fn write_bytes(bytes: &[u8], out: &mut Comparable) {
+    out.push(BYTES);
+    with_length(out, |out| out.extend_from_slice(bytes));
+}
+
+/// Writes what `fill` appends, with its length before it: without, ["ab", "c"] and ["a", "bc"]
+/// could come out the same.
+fn with_length(out: &mut Comparable, fill: impl FnOnce(&mut Comparable)) {
+    let start = out.len();
+    out.extend_from_slice(&[0; 4]);
+    fill(out);
+    let length = (out.len() - start - 4) as u32;
+    out[start..start + 4].copy_from_slice(&length.to_be_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use shunt_types::{FieldTable, Reader, TableRef, Value};
+
+    use super::*;
+    use crate::fixture::table;
+
+    fn form(value: &Value) -> Comparable {
+        let fields = table(&[("v", value.clone())]);
+        let mut bytes = Vec::new();
+        fields.encode(&mut bytes);
+        let fields = TableRef::decode(&mut Reader::new(&bytes)).unwrap();
+        comparable(fields.get("v").unwrap())
+    }
+
+    #[track_caller]
+    fn check(values: &[Value], equal: bool) {
+        for (index, a) in values.iter().enumerate() {
+            for b in &values[index + 1..] {
+                assert_eq!(form(a) == form(b), equal, "{a:?} and {b:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn numbers_are_equal_whatever_their_width() {
+        use Value::*;
+        check(&[I8(5), U8(5), I16(5), U16(5), I32(5), U32(5), I64(5), Timestamp(5)], true);
+        check(&[I64(5), F32(5.0), F64(5.0)], true);
+        check(&[F32(0.5), F64(0.5)], true);
+        check(&[F64(0.0), F64(-0.0), I8(0)], true);
+        check(&[I64(-1), Timestamp(u64::MAX), F64(1e300), F64(-1e300)], false);
+    }
+
+    #[test]
+    fn texts_are_equal_to_the_same_bytes() {
+        check(&[Value::from("5"), Value::ByteArray(b"5".to_vec())], true);
+    }
+
+    #[test]
+    fn kinds_do_not_mix() {
+        let empty = Value::Table(FieldTable::new());
+        check(
+            &[
+                Value::Void,
+                Value::Boolean(true),
+                Value::Boolean(false),
+                Value::I64(1),
+                Value::from("1"),
+                Value::from("true"),
+                Value::from(""),
+                Value::F64(1.5),
+                Value::Decimal { scale: 1, value: 15 },
+                Value::Array(Vec::new()),
+                empty,
+            ],
+            false,
+        );
+    }
+
+    #[test]
+    fn nested_values_are_compared_to_the_bottom() {
+        let list = |items: &[&str]| Value::Array(items.iter().map(|&item| item.into()).collect());
+        check(&[list(&["ab", "c"]), list(&["a", "bc"]), list(&["abc"]), list(&[])], false);
+        let nested = |value| Value::Table(table(&[("n", Value::Array(vec![value]))]));
+        check(&[nested(Value::I8(1)), nested(Value::I64(1))], true);
+    }
+}

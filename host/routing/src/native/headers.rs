@@ -1,0 +1,326 @@
+//! `headers`: by the message's headers, compared with the binding's arguments.
+//!
+//! A binding is compiled to a [`Rule`] when it is bound and stands in an index by header name
+//! and value. A message looks its headers up there and meets only rules that share a pair with
+//! it: an `any` rule stands under each of its pairs, and a hit is a match; an `all` rule stands
+//! under one of them, and a hit is checked for the others.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use shunt_types::{FieldTable, Reader, TableRef, Value, ValueRef};
+use smallvec::SmallVec;
+
+use super::comparable::{Comparable, comparable};
+use super::targets::Targets;
+use crate::exchange_type::{
+    Binding, Destination, ExchangeSpec, ExchangeType, Header, Matcher, Topology,
+};
+use crate::failure::Failure;
+use crate::map::Map;
+
+/// Headers up to this many are looked through in order; more are sorted, so that a message made
+/// of thousands doesn't cost thousands times thousands.
+const UNSORTED_MAX: usize = 24;
+
+/// The exchange type `headers`.
+pub(crate) struct Headers;
+
+impl ExchangeType for Headers {
+    fn name(&self) -> &'static str {
+        "headers"
+    }
+
+    fn create(&self, _exchange: &ExchangeSpec) -> Result<Box<dyn Matcher>, String> {
+        Ok(Box::new(HeadersMatcher::default()))
+    }
+}
+
+#[derive(Clone, Default)]
+struct HeadersMatcher {
+    names: Map<Arc<str>, Name>,
+    /// Destinations of `all` rules without pairs, which every message matches.
+    everything: Targets,
+}
+
+/// What is bound under one header name.
+#[derive(Clone, Default)]
+struct Name {
+    values: Map<Arc<[u8]>, Rules>,
+    /// Rules that ask for the name only.
+    present: Rules,
+}
+
+/// Rules, each with how many bindings made it: bindings may differ in their keys alone.
+type Rules = Map<Arc<Rule>, u32>;
+
+/// A binding as it is matched.
+#[derive(PartialEq, Eq, Hash)]
+struct Rule {
+    destination: Destination,
+    any: bool,
+    pairs: Box<[Pair]>,
+}
+
+#[derive(PartialEq, Eq, Hash)]
+struct Pair {
+    name: Arc<str>,
+    /// The value in its comparable form; `None` asks for the name only.
+    value: Option<Arc<[u8]>>,
+}
+
+impl Matcher for HeadersMatcher {
+    fn validate_binding(&self, binding: &Binding) -> Result<(), String> {
+        Mode::of(&binding.arguments)?;
+        let mut bytes = Vec::new();
+        binding.arguments.encode(&mut bytes);
+        match TableRef::decode(&mut Reader::new(&bytes)) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(format!("invalid arguments of the binding: {error}")),
+        }
+    }
+
+    fn bind(&mut self, binding: &Arc<Binding>) {
+        let rule = Rule::compile(binding);
+        if rule.pairs.is_empty() {
+            if !rule.any {
+                self.everything.add(rule.destination);
+            }
+        } else if rule.any {
+            let rule = Arc::new(rule);
+            for pair in &rule.pairs {
+                self.change(pair, |rules| add(rules, &rule));
+            }
+        } else if let Some(anchor) = self.anchor_of(&rule).or_else(|| self.rarest(&rule)) {
+            let rule = Arc::new(rule);
+            self.change(&rule.pairs[anchor], |rules| add(rules, &rule));
+        }
+    }
+
+    fn unbind(&mut self, binding: &Binding) {
+        let rule = Rule::compile(binding);
+        if rule.pairs.is_empty() {
+            if !rule.any {
+                self.everything.remove(rule.destination);
+            }
+        } else if rule.any {
+            for pair in &rule.pairs {
+                self.change(pair, |rules| remove(rules, &rule));
+            }
+        } else if let Some(anchor) = self.anchor_of(&rule) {
+            self.change(&rule.pairs[anchor], |rules| remove(rules, &rule));
+        }
+    }
+
+    fn matches(
+        &self,
+        header: &Header<'_>,
+        _topology: &dyn Topology,
+        destinations: &mut Vec<Destination>,
+    ) -> Result<(), Failure> {
+        self.everything.append_to(destinations);
+        if self.names.is_empty() {
+            return Ok(());
+        }
+        let sent = Sent::of(header.properties.headers());
+        for (index, (name, value)) in sent.headers.iter().enumerate() {
+            let Some(indexed) = self.names.get(*name) else { continue };
+            if sent.is_repeated(index) {
+                continue;
+            }
+            sent.append_matching(&indexed.present, name, destinations);
+            if !indexed.values.is_empty()
+                && let Some(rules) = indexed.values.get(comparable(*value).as_slice())
+            {
+                sent.append_matching(rules, name, destinations);
+            }
+        }
+        Ok(())
+    }
+
+    fn boxed_clone(&self) -> Box<dyn Matcher> {
+        Box::new(self.clone())
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+impl HeadersMatcher {
+    fn rules(&self, pair: &Pair) -> Option<&Rules> {
+        let name = self.names.get(&*pair.name)?;
+        match &pair.value {
+            Some(value) => name.values.get(&**value),
+            None => Some(&name.present),
+        }
+    }
+
+    /// The pair under which an `all` rule stands already.
+    fn anchor_of(&self, rule: &Rule) -> Option<usize> {
+        let stands = |pair: &Pair| self.rules(pair).is_some_and(|rules| rules.contains_key(rule));
+        rule.pairs.iter().position(stands)
+    }
+
+    /// The pair under which the fewest rules stand: bindings that all ask for `type = order`, and
+    /// each for a customer of its own, end up under the customers.
+    fn rarest(&self, rule: &Rule) -> Option<usize> {
+        let len = |pair| self.rules(pair).map_or(0, Map::len);
+        (0..rule.pairs.len()).min_by_key(|&index| len(&rule.pairs[index]))
+    }
+
+    /// Changes the rules under a pair, and clears away what that leaves empty.
+    fn change(&mut self, pair: &Pair, change: impl FnOnce(&mut Rules)) {
+        let mut is_empty = false;
+        self.names.update(&*pair.name, Name::default, |name| {
+            match &pair.value {
+                None => change(&mut name.present),
+                Some(value) => {
+                    let mut is_empty = false;
+                    name.values.update(&**value, Rules::default, |rules| {
+                        change(rules);
+                        is_empty = rules.is_empty();
+                    });
+                    if is_empty {
+                        name.values.remove(&**value);
+                    }
+                }
+            }
+            is_empty = name.values.is_empty() && name.present.is_empty();
+        });
+        if is_empty {
+            self.names.remove(&*pair.name);
+        }
+    }
+}
+
+fn add(rules: &mut Rules, rule: &Arc<Rule>) {
+    match rules.get_mut(&**rule) {
+        Some(count) => *count += 1,
+        None => drop(rules.insert(Arc::clone(rule), 1)),
+    }
+}
+
+fn remove(rules: &mut Rules, rule: &Rule) {
+    match rules.get_mut(rule) {
+        Some(count) if *count > 1 => *count -= 1,
+        _ => drop(rules.remove(rule)),
+    }
+}
+
+/// The argument `x-match`.
+#[derive(Clone, Copy)]
+struct Mode {
+    any: bool,
+    /// Whether names that start with `x-` are compared.
+    with_x: bool,
+}
+
+impl Mode {
+    const ALL: Self = Self { any: false, with_x: false };
+
+    fn of(arguments: &FieldTable) -> Result<Self, String> {
+        let expected = "expected all, any, all-with-x, or any-with-x";
+        let (any, with_x) = match arguments.get("x-match") {
+            None => return Ok(Self::ALL),
+            Some(Value::LongString(text)) => match text.as_slice() {
+                b"all" => (false, false),
+                b"any" => (true, false),
+                b"all-with-x" => (false, true),
+                b"any-with-x" => (true, true),
+                other => {
+                    let other = String::from_utf8_lossy(other);
+                    return Err(format!("Invalid x-match field value '{other}'; {expected}"));
+                }
+            },
+            Some(other) => {
+                let kind = other.type_name();
+                return Err(format!("Invalid x-match field type {kind}; expected longstr"));
+            }
+        };
+        Ok(Self { any, with_x })
+    }
+}
+
+impl Rule {
+    fn compile(binding: &Binding) -> Self {
+        // A binding that could not be validated is not bound.
+        let mode = Mode::of(&binding.arguments).unwrap_or(Mode::ALL);
+        let mut bytes = Vec::new();
+        binding.arguments.encode(&mut bytes);
+        let arguments = TableRef::decode(&mut Reader::new(&bytes)).unwrap_or(TableRef::EMPTY);
+        let mut pairs: Vec<Pair> = Vec::new();
+        for (name, value) in arguments.iter() {
+            let compared = name != "x-match" && (mode.with_x || !name.starts_with("x-"));
+            // Of a name that stands twice the first counts, as in a message.
+            if compared && pairs.iter().all(|pair| &*pair.name != name) {
+                let value = match value {
+                    ValueRef::Void => None,
+                    value => Some(comparable(value).as_slice().into()),
+                };
+                pairs.push(Pair { name: name.into(), value });
+            }
+        }
+        Self { destination: binding.destination, any: mode.any, pairs: pairs.into() }
+    }
+}
+
+/// The headers of one message.
+struct Sent<'a> {
+    headers: SmallVec<[(&'a str, ValueRef<'a>); 12]>,
+    sorted: bool,
+}
+
+impl<'a> Sent<'a> {
+    fn of(table: TableRef<'a>) -> Self {
+        let mut headers: SmallVec<_> = table.iter().collect();
+        let sorted = headers.len() > UNSORTED_MAX;
+        if sorted {
+            // Stable: of a name that stands twice the first counts.
+            headers.sort_by_key(|(name, _)| *name);
+            headers.dedup_by_key(|(name, _)| *name);
+        }
+        Self { headers, sorted }
+    }
+
+    fn get(&self, name: &str) -> Option<ValueRef<'a>> {
+        let index = if self.sorted {
+            self.headers.binary_search_by_key(&name, |(name, _)| name).ok()
+        } else {
+            self.headers.iter().position(|(header, _)| *header == name)
+        };
+        Some(self.headers[index?].1)
+    }
+
+    /// Whether the header's name stands before it already.
+    fn is_repeated(&self, index: usize) -> bool {
+        let (name, _) = self.headers[index];
+        !self.sorted && self.headers[..index].iter().any(|(header, _)| *header == name)
+    }
+
+    /// Appends the destinations of the rules found under the header `hit` that match the message.
+    fn append_matching(&self, rules: &Rules, hit: &str, destinations: &mut Vec<Destination>) {
+        for (rule, _) in rules {
+            let matches = rule.any
+                || rule.pairs.iter().all(|pair| &*pair.name == hit || self.satisfies(pair));
+            if matches {
+                destinations.push(rule.destination);
+            }
+        }
+    }
+
+    fn satisfies(&self, pair: &Pair) -> bool {
+        match (self.get(&pair.name), &pair.value) {
+            (None, _) => false,
+            (Some(_), None) => true,
+            (Some(sent), Some(wanted)) => {
+                let sent: Comparable = comparable(sent);
+                sent.as_slice() == &**wanted
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "headers_tests.rs"]
+mod tests;

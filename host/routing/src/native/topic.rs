@@ -1,0 +1,238 @@
+//! `topic`: by the words of the routing key, with `*` for one word and `#` for zero or more.
+//!
+//! Binding keys stand in a trie by words. A lookup follows at each word at most the branch of
+//! that word and those of the wildcards, so that keys which don't match cost nothing.
+
+use std::any::Any;
+use std::iter::Skip;
+use std::ptr;
+use std::str::Split;
+use std::sync::Arc;
+
+use hashbrown::HashSet;
+use smallvec::SmallVec;
+
+use super::targets::Targets;
+use crate::exchange_type::{
+    Binding, Destination, ExchangeSpec, ExchangeType, Header, Matcher, Topology,
+};
+use crate::failure::Failure;
+use crate::map::{self, Map};
+
+/// Most `#` in a binding key (RabbitMQ 4.3).
+const HASHES_MAX: usize = 2;
+
+/// The exchange type `topic`.
+pub(crate) struct Topic;
+
+impl ExchangeType for Topic {
+    fn name(&self) -> &'static str {
+        "topic"
+    }
+
+    fn create(&self, _exchange: &ExchangeSpec) -> Result<Box<dyn Matcher>, String> {
+        Ok(Box::new(TopicMatcher::default()))
+    }
+}
+
+#[derive(Clone, Default)]
+struct TopicMatcher {
+    root: Node,
+}
+
+/// What comes after a sequence of words.
+#[derive(Clone, Default)]
+struct Node {
+    words: Map<Arc<str>, Arc<Self>>,
+    star: Option<Arc<Self>>,
+    hash: Option<Arc<Self>>,
+    /// Destinations of the binding keys that end here.
+    targets: Targets,
+}
+
+impl Matcher for TopicMatcher {
+    fn validate_binding(&self, binding: &Binding) -> Result<(), String> {
+        let hashes = words(&binding.key).filter(|word| *word == "#").count();
+        if hashes > HASHES_MAX {
+            let key = &binding.key;
+            return Err(format!(
+                "invalid binding key '{key}': it has {hashes} '#' wildcards, \
+                 at most {HASHES_MAX} are allowed"
+            ));
+        }
+        Ok(())
+    }
+
+    fn bind(&mut self, binding: &Arc<Binding>) {
+        self.root.bind(words(&binding.key), binding.destination);
+    }
+
+    fn unbind(&mut self, binding: &Binding) {
+        self.root.unbind(words(&binding.key), binding.destination);
+    }
+
+    fn matches(
+        &self,
+        header: &Header<'_>,
+        _topology: &dyn Topology,
+        destinations: &mut Vec<Destination>,
+    ) -> Result<(), Failure> {
+        for key in header.routing_keys {
+            let words: Words<'_> = words(key).map(|word| (map::hash(word), word)).collect();
+            Search { words: &words, destinations, seen: Seen::default() }
+                .visit(&self.root, 0, false);
+        }
+        Ok(())
+    }
+
+    fn boxed_clone(&self) -> Box<dyn Matcher> {
+        Box::new(self.clone())
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+impl Node {
+    fn is_empty(&self) -> bool {
+        self.targets.is_empty() && self.is_end()
+    }
+
+    /// Whether no binding key goes on from here.
+    fn is_end(&self) -> bool {
+        self.words.is_empty() && self.star.is_none() && self.hash.is_none()
+    }
+
+    fn bind(&mut self, mut rest: Rest<'_>, destination: Destination) {
+        let mut node = self;
+        while let Some(word) = rest.next() {
+            let child = match word {
+                "*" => node.star.get_or_insert_default(),
+                "#" => node.hash.get_or_insert_default(),
+                word => {
+                    let go_on = |child: &mut Arc<Self>| {
+                        Arc::make_mut(child).bind(rest, destination);
+                    };
+                    return node.words.update(word, Arc::default, go_on);
+                }
+            };
+            node = Arc::make_mut(child);
+        }
+        node.targets.add(destination);
+    }
+
+    fn unbind(&mut self, mut rest: Rest<'_>, destination: Destination) {
+        let Some(word) = rest.next() else { return self.targets.remove(destination) };
+        match word {
+            "*" => Self::unbind_wildcard(&mut self.star, rest, destination),
+            "#" => Self::unbind_wildcard(&mut self.hash, rest, destination),
+            word => {
+                let Some(child) = self.words.get_mut(word) else { return };
+                Arc::make_mut(child).unbind(rest, destination);
+                if child.is_empty() {
+                    self.words.remove(word);
+                }
+            }
+        }
+    }
+
+    fn unbind_wildcard(slot: &mut Option<Arc<Self>>, rest: Rest<'_>, destination: Destination) {
+        let Some(child) = slot else { return };
+        Arc::make_mut(child).unbind(rest, destination);
+        if child.is_empty() {
+            *slot = None;
+        }
+    }
+}
+
+/// The words of a key: what stands between the dots; the empty key has none (RabbitMQ).
+fn words(key: &str) -> Rest<'_> {
+    key.split('.').skip(usize::from(key.is_empty()))
+}
+
+type Rest<'a> = Skip<Split<'a, char>>;
+
+/// Words with their hashes, each hashed once however many nodes look it up.
+type Words<'a> = SmallVec<[(u32, &'a str); 8]>;
+
+/// One routing key on its way through the trie. The recursion is as deep as a binding key has
+/// words: at most 128, since a key has at most 255 bytes.
+struct Search<'a> {
+    words: &'a [(u32, &'a str)],
+    destinations: &'a mut Vec<Destination>,
+    seen: Seen,
+}
+
+impl Search<'_> {
+    /// Matches the words from `at` on. `repeats` says that a `#` stands above, so that the node
+    /// may be visited again with fewer words left.
+    fn visit(&mut self, node: &Node, at: usize, repeats: bool) {
+        if let Some(hash) = &node.hash {
+            self.visit_hash(hash, at, repeats);
+        }
+        if at == self.words.len() {
+            node.targets.append_to(self.destinations);
+        } else {
+            self.step(node, at, repeats);
+        }
+    }
+
+    fn step(&mut self, node: &Node, at: usize, repeats: bool) {
+        let (hash, word) = self.words[at];
+        if let Some(child) = node.words.get_hashed(hash, word) {
+            self.visit(child, at + 1, repeats);
+        }
+        if let Some(child) = &node.star {
+            self.visit(child, at + 1, repeats);
+        }
+    }
+
+    /// Matches what stands under a `#`, which takes none of the words, or one, or two ...
+    ///
+    /// A `#` under another would be reached once for each number of words that the first one
+    /// takes, and would start over each time: that is where matching turns quadratic, and worse
+    /// with each further `#`. The first visit leaves the most words, and whatever the later ones
+    /// find it has found already.
+    fn visit_hash(&mut self, node: &Node, at: usize, repeats: bool) {
+        if repeats && !self.seen.insert(node) {
+            return;
+        }
+        node.targets.append_to(self.destinations);
+        if node.is_end() {
+            return;
+        }
+        if let Some(hash) = &node.hash {
+            self.visit_hash(hash, at, true);
+        }
+        for at in at..self.words.len() {
+            self.step(node, at, true);
+        }
+    }
+}
+
+/// The nodes of `#` that were visited: a few, or in an exchange made to hurt many.
+#[derive(Default)]
+struct Seen {
+    few: SmallVec<[usize; 16]>,
+    many: Option<HashSet<usize>>,
+}
+
+impl Seen {
+    /// Whether it was not there yet.
+    fn insert(&mut self, node: &Node) -> bool {
+        let address = ptr::from_ref(node).addr();
+        if self.few.contains(&address) {
+            return false;
+        }
+        if self.few.len() < self.few.inline_size() {
+            self.few.push(address);
+            return true;
+        }
+        self.many.get_or_insert_default().insert(address)
+    }
+}
+
+#[cfg(test)]
+#[path = "topic_tests.rs"]
+mod tests;
