@@ -167,8 +167,7 @@ fn part_max(frame_max: u32) -> usize {
     (frame_max as usize).saturating_sub(FRAME_OVERHEAD).max(1)
 }
 
-/// Bytes that [`write_content`] appends itself; a long body that is not copied counts too where
-/// it fits one frame, which it often does, and where it doesn't the estimate is one frame short.
+/// Bytes that [`write_content`] appends itself: a long body's frames without the body.
 #[inline]
 fn content_size(message: &Message, frame_max: u32) -> usize {
     let header = FRAME_OVERHEAD + CONTENT_HEADER_FIXED + message.properties().as_bytes().len();

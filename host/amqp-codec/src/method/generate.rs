@@ -71,23 +71,32 @@ macro_rules! methods {
                 }
             }
 
-            /// Reads the arguments of the method `id`; `None` if there is no such method.
+            /// Reads the arguments of the method `id`.
+            ///
+            /// Each arm builds its own result, so that a method is written once to where the
+            /// caller wants it and not carried through a common one.
             #[inline(always)]
             pub(super) fn decode_arguments(
                 id: MethodId,
                 arguments: Reader<$a>,
-            ) -> Result<Option<Self>, DecodeError> {
+            ) -> Result<Self, MethodError> {
                 let mut fields = FieldReader::new(arguments);
-                Ok(Some(match (id.class, id.method) {
+                match (id.class, id.method) {
                     $($(($class, $id) => {
-                        $($(let _: $before = fields.read()?;)*)?
-                        let method = $name { $($field: fields.read()?,)* };
-                        $($(let _: $after = fields.read()?;)*)?
-                        fields.finish()?;
-                        Self::$name(method)
+                        let read = move || {
+                            $($(let _: $before = fields.read()?;)*)?
+                            let method = $name { $($field: fields.read()?,)* };
+                            $($(let _: $after = fields.read()?;)*)?
+                            fields.finish()?;
+                            Ok(method)
+                        };
+                        match read() {
+                            Ok(method) => Ok(Self::$name(method)),
+                            Err(error) => Err(MethodError::Damaged { method: id, error }),
+                        }
                     })*)*
-                    _ => return Ok(None),
-                }))
+                    _ => Err(MethodError::Unknown(id)),
+                }
             }
 
             /// Appends the arguments.

@@ -49,11 +49,7 @@ impl<'a> Method<'a> {
         };
         let id =
             MethodId { class: u16::from_be_bytes([c0, c1]), method: u16::from_be_bytes([m0, m1]) };
-        match Self::decode_arguments(id, Reader::new(arguments)) {
-            Ok(Some(method)) => Ok(method),
-            Ok(None) => Err(MethodError::Unknown(id)),
-            Err(error) => Err(MethodError::Damaged { method: id, error }),
-        }
+        Self::decode_arguments(id, Reader::new(arguments))
     }
 
     /// Appends the payload. A short string of more than 255 bytes is cut at a character.

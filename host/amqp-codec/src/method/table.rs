@@ -3,8 +3,9 @@
 
 #![expect(missing_docs, reason = "arguments carry the specification's names")]
 
-use shunt_types::{DecodeError, MethodId, Reader, TableRef};
+use shunt_types::{MethodId, Reader, TableRef};
 
+use super::MethodError;
 use super::field::{FieldReader, FieldWriter};
 use super::generate::methods;
 
