@@ -73,14 +73,16 @@ impl Route for WeightedCanary {
     fn bindings(&mut self, bindings: &Bindings<'_>) -> Result<(), Refusal> {
         self.slices.clear();
         for binding in bindings.iter() {
-            self.slices.push(Slice {
+            // By name: a message must not change sides because something was bound again.
+            let before = |slice: &Slice| slice.name.as_str() <= binding.name;
+            let place = self.slices.partition_point(before);
+            let slice = Slice {
                 name: binding.name.into(),
                 weight: weight(&binding)?,
                 index: binding.index,
-            });
+            };
+            self.slices.insert(place, slice);
         }
-        // A message must not change sides because something was bound again.
-        self.slices.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(())
     }
 

@@ -23,7 +23,6 @@ pub(crate) enum Answer<'a> {
 }
 
 /// One instance of a route.
-#[derive(Debug)]
 pub(crate) struct Instance<R> {
     route: Option<R>,
     /// Why messages cannot be routed, as long as that is so.
@@ -137,3 +136,6 @@ pub(crate) fn describe<R: Description>() -> Vec<u8> {
     }
     bytes
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,6 +39,8 @@
 #![cfg_attr(target_family = "wasm", no_std)]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate self as shunt_route;
 
 mod binding;
 mod cursor;

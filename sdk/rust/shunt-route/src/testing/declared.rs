@@ -1,5 +1,6 @@
 //! An exchange that a test declared.
 
+use std::fmt;
 use std::string::{String, ToString};
 use std::vec::Vec;
 
@@ -14,7 +15,6 @@ use crate::value::Value;
 
 /// An exchange in the virtual host `/` that a route `R` serves. Refusals are the reasons, as
 /// the host passes them on.
-#[derive(Debug)]
 pub struct Declared<R> {
     instance: Instance<R>,
     bindings: Vec<Bound>,
@@ -38,6 +38,15 @@ struct Bound {
 impl From<&str> for Destination {
     fn from(queue: &str) -> Self {
         Destination::Queue(queue.into())
+    }
+}
+
+/// Without the route itself, which then need not be `Debug` to be unwrapped in a test.
+impl<R> fmt::Debug for Declared<R> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut declared = formatter.debug_struct("Declared");
+        declared.field("bindings", &self.bindings);
+        declared.finish_non_exhaustive()
     }
 }
 
@@ -76,6 +85,17 @@ impl<R: Description> Declared<R> {
         self.bind(DestinationKind::Exchange, name, key, table(arguments))
     }
 
+    /// Binds many queues, by their names and keys, and tells the route once.
+    pub fn bind_queues<'a>(
+        &mut self,
+        queues: impl IntoIterator<Item = (String, &'a str)>,
+    ) -> Result<(), String> {
+        for (name, key) in queues {
+            self.check_and_keep(DestinationKind::Queue, &name, key, table::<Data>([]))?;
+        }
+        self.rebind()
+    }
+
     /// Where a message with this header goes, in the order of the route's answer.
     pub fn route(&mut self, header: &Header) -> Result<Vec<Destination>, String> {
         let reads = <R::Header<'_> as Fields<'_>>::READS;
@@ -99,6 +119,17 @@ impl<R: Description> Declared<R> {
         key: &str,
         arguments: Data,
     ) -> Result<(), String> {
+        self.check_and_keep(kind, name, key, arguments)?;
+        self.rebind()
+    }
+
+    fn check_and_keep(
+        &mut self,
+        kind: DestinationKind,
+        name: &str,
+        key: &str,
+        arguments: Data,
+    ) -> Result<(), String> {
         let (kind, destination) = match kind {
             DestinationKind::Queue => ("queue", Destination::Queue(name.into())),
             DestinationKind::Exchange => ("exchange", Destination::Exchange(name.into())),
@@ -106,7 +137,7 @@ impl<R: Description> Declared<R> {
         let encoded = Data::Array(Vec::from([kind.into(), name.into(), key.into(), arguments]));
         accepted(self.instance.check_binding(&encoded.encode()))?;
         self.bindings.push(Bound { destination, encoded });
-        self.rebind()
+        Ok(())
     }
 
     fn rebind(&mut self) -> Result<(), String> {
