@@ -1,1 +1,53 @@
-//! The log: append, group commit, read back, recover, over a disk trait.
+//! The log: append, group commit, recover, over a disk that may fail.
+//!
+//! May depend on `shunt-types` and nothing else of ours. Must never know what a queue, an
+//! exchange or a user is: a record is a kind and bytes, and what they mean is its writer's
+//! business. Nothing here is async; the log syncs on a thread of its own and says how far it is.
+//!
+//! In thin layers, each ignorant of the one above:
+//!
+//! | layer | what it knows |
+//! |---|---|
+//! | [`DataFolder`] | whose folder it is, of which version, and that one process has it |
+//! | [`Disk`] | files by name; what is written and what is synced. [`FolderDisk`], [`FaultyDisk`] |
+//! | record | length, checksum, kind, bytes; "damaged" and "not written yet" |
+//! | [`LogWriter`] | numbered files and a snapshot; batches; what a crash may have left |
+//! | [`MetadataLog`] | the thread, those who wait, and what they are told |
+//!
+//! What is on disk, byte by byte, stands above `src/record.rs` and `src/header.rs`.
+//!
+//! ```
+//! use std::sync::{Arc, mpsc};
+//! use shunt_storage::{DataFolder, LogWriter, MetadataLog, SyncOutcome};
+//!
+//! # let place = tempfile::tempdir().unwrap();
+//! let folder = DataFolder::open(place.path()).unwrap();
+//! let disk = Arc::new(folder.disk("metadata").unwrap());
+//! let (writer, recovered) = LogWriter::open(disk).unwrap();
+//! assert!(recovered.commands.is_empty(), "a new folder");
+//!
+//! let (tell, told) = mpsc::channel();
+//! let log = MetadataLog::start(writer, move |outcome| drop(tell.send(outcome))).unwrap();
+//! let position = log.append(1, b"a command").unwrap();
+//! assert!(matches!(told.recv().unwrap(), SyncOutcome::Durable(reached) if reached == position));
+//! ```
+
+mod disk;
+mod faulty;
+mod folder;
+mod header;
+mod lock;
+mod log;
+mod record;
+mod recover;
+mod snapshot;
+mod writer;
+
+pub use disk::{Disk, DiskFile, FolderDisk};
+pub use faulty::{Faults, FaultyDisk};
+pub use folder::{DataFolder, FolderError};
+pub use lock::{FolderLock, LockError};
+pub use log::{AppendError, MetadataLog, Position, SyncOutcome};
+pub use record::{KIND_MAX, RECORD_SIZE_MAX};
+pub use recover::{CutTail, Damage, OpenError, Recovered};
+pub use writer::{Batch, CommitError, LogWriter};

@@ -1,0 +1,339 @@
+//! The log of the node's metadata: appended to from any thread, synced by one of its own.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::record::{KIND_MAX, RECORD_SIZE_MAX};
+use crate::writer::{Batch, CommitError, LogWriter};
+
+/// How long a full disk is left alone before the next try.
+const SPACE_RETRY: Duration = Duration::from_secs(1);
+
+/// A record's place in the log since it was opened: the first appended one has 1.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Position(pub u64);
+
+/// What became of what was appended. Told on the log's own thread, in order.
+#[derive(Debug)]
+pub enum SyncOutcome {
+    /// Every record up to this position is on disk.
+    Durable(Position),
+    /// The disk is full. Nothing is lost or confirmed; the log tries again until there is space.
+    NoSpace(io::Error),
+    /// The last outcome but those of snapshots: nothing is confirmed from here on, and nobody
+    /// knows which of the unconfirmed records are on disk.
+    Failed(io::Error),
+    /// A snapshot is on disk, and the log before it is gone.
+    SnapshotWritten,
+    /// A snapshot could not be written; the log goes on without it.
+    SnapshotFailed(io::Error),
+}
+
+/// Why a record was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AppendError {
+    /// The log has failed, see [`SyncOutcome::Failed`].
+    #[error("the metadata log has failed and takes nothing more")]
+    Failed,
+    /// A kind above [`KIND_MAX`].
+    #[error("record kinds end at {KIND_MAX}, {0} is the log's own")]
+    ReservedKind(u8),
+    /// More bytes than a record may have.
+    #[error("a record of {0} bytes, at most {RECORD_SIZE_MAX} are allowed")]
+    TooLarge(usize),
+}
+
+/// A log of opaque commands with snapshots. Dropping it writes what was appended, then ends
+/// its thread.
+#[derive(Debug)]
+pub struct MetadataLog {
+    shared: Arc<Shared>,
+    /// Taken when the log is dropped.
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    wake: Condvar,
+    snapshot_due: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// What the thread has not taken yet, in order.
+    waiting: Vec<Work>,
+    appended: u64,
+    closing: bool,
+    failed: bool,
+}
+
+#[derive(Debug)]
+enum Work {
+    /// Records, and the position of the last of them.
+    Commit(Batch, Position),
+    Snapshot(Vec<u8>),
+}
+
+impl MetadataLog {
+    /// Gives the log its thread. `tell` is called there with each outcome and should be quick:
+    /// the next batch waits for it.
+    pub fn start(
+        writer: LogWriter,
+        tell: impl FnMut(SyncOutcome) + Send + 'static,
+    ) -> io::Result<Self> {
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            wake: Condvar::new(),
+            snapshot_due: AtomicBool::new(writer.snapshot_due()),
+        });
+        let sync_thread = SyncThread { shared: shared.clone(), writer, tell: Box::new(tell) };
+        let thread = std::thread::Builder::new()
+            .name("metadata-log".to_owned())
+            .spawn(move || sync_thread.run())?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Takes a record, behind all that were taken before. Never waits for the disk.
+    pub fn append(&self, kind: u8, payload: &[u8]) -> Result<Position, AppendError> {
+        if kind > KIND_MAX {
+            return Err(AppendError::ReservedKind(kind));
+        }
+        if payload.len() >= RECORD_SIZE_MAX {
+            return Err(AppendError::TooLarge(payload.len()));
+        }
+        let mut state = self.shared.state();
+        if state.failed {
+            return Err(AppendError::Failed);
+        }
+        state.appended += 1;
+        let position = Position(state.appended);
+        match state.waiting.last_mut() {
+            Some(Work::Commit(batch, last)) => {
+                batch.push(kind, payload);
+                *last = position;
+            }
+            _ => {
+                let mut batch = Batch::default();
+                batch.push(kind, payload);
+                state.waiting.push(Work::Commit(batch, position));
+            }
+        }
+        self.shared.wake.notify_one();
+        Ok(position)
+    }
+
+    /// Takes a snapshot, which must say all that the records appended so far say, and nothing
+    /// that later ones do. Never waits for the disk.
+    pub fn snapshot(&self, content: Vec<u8>) {
+        self.shared.snapshot_due.store(false, Ordering::Relaxed);
+        self.shared.state().waiting.push(Work::Snapshot(content));
+        self.shared.wake.notify_one();
+    }
+
+    /// Whether the log has grown so long that a snapshot would save more than it costs.
+    pub fn snapshot_due(&self) -> bool {
+        self.shared.snapshot_due.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for MetadataLog {
+    fn drop(&mut self) {
+        self.shared.state().closing = true;
+        self.shared.wake.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // A panic of the thread was `tell`'s, and has been reported where it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The log's own thread.
+struct SyncThread {
+    shared: Arc<Shared>,
+    writer: LogWriter,
+    tell: Box<dyn FnMut(SyncOutcome) + Send>,
+}
+
+impl SyncThread {
+    fn run(mut self) {
+        while let Some(works) = self.wait() {
+            for work in works {
+                match work {
+                    Work::Commit(batch, last) => {
+                        if !self.commit(&batch, last) {
+                            return;
+                        }
+                    }
+                    Work::Snapshot(content) => self.snapshot(&content),
+                }
+            }
+            self.shared.snapshot_due.store(self.writer.snapshot_due(), Ordering::Relaxed);
+        }
+        // All is on disk already; this only helps the next start to judge damage.
+        let _ = self.writer.close();
+    }
+
+    /// What is to be done; None when nothing is and nothing will be.
+    fn wait(&self) -> Option<Vec<Work>> {
+        let mut state = self.shared.state();
+        while state.waiting.is_empty() && !state.closing {
+            state = self.shared.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        (!state.waiting.is_empty()).then(|| std::mem::take(&mut state.waiting))
+    }
+
+    /// Whether the log can go on.
+    fn commit(&mut self, batch: &Batch, last: Position) -> bool {
+        let mut told = false;
+        loop {
+            let error = match self.writer.commit(batch) {
+                Ok(()) => {
+                    (self.tell)(SyncOutcome::Durable(last));
+                    return true;
+                }
+                Err(CommitError::NoSpace(error)) => {
+                    if !std::mem::replace(&mut told, true) {
+                        let again = io::Error::new(error.kind(), error.to_string());
+                        (self.tell)(SyncOutcome::NoSpace(again));
+                    }
+                    if !self.pause() {
+                        continue;
+                    }
+                    // The node stops: what waits was never confirmed.
+                    error
+                }
+                Err(CommitError::Failed(error)) => error,
+            };
+            self.shared.state().failed = true;
+            (self.tell)(SyncOutcome::Failed(error));
+            return false;
+        }
+    }
+
+    /// Waits until a full disk is worth another try, and answers whether the log is to end.
+    fn pause(&self) -> bool {
+        let state = self.shared.state();
+        let waited = self
+            .shared
+            .wake
+            .wait_timeout_while(state, SPACE_RETRY, |state| !state.closing)
+            .unwrap_or_else(PoisonError::into_inner);
+        waited.0.closing
+    }
+
+    fn snapshot(&mut self, content: &[u8]) {
+        (self.tell)(match self.writer.snapshot(content) {
+            Ok(()) => SyncOutcome::SnapshotWritten,
+            Err(error) => SyncOutcome::SnapshotFailed(error),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, channel};
+
+    use super::*;
+    use crate::{Disk, Faults, FaultyDisk, Recovered};
+
+    fn start(disk: &FaultyDisk) -> (MetadataLog, Receiver<SyncOutcome>, Recovered) {
+        let (writer, recovered) = LogWriter::open(Arc::new(disk.clone())).unwrap();
+        let (tell, told) = channel();
+        let log = MetadataLog::start(writer, move |outcome| drop(tell.send(outcome))).unwrap();
+        (log, told, recovered)
+    }
+
+    #[test]
+    fn appends_of_many_threads_are_durable_in_order() {
+        let disk = FaultyDisk::new(1);
+        let (log, told, _) = start(&disk);
+        std::thread::scope(|scope| {
+            for thread in 0..4u8 {
+                let log = &log;
+                scope.spawn(move || {
+                    for number in 0..100u8 {
+                        log.append(1, &[thread, number]).unwrap();
+                    }
+                });
+            }
+        });
+        let mut reached = Position(0);
+        while reached < Position(400) {
+            match told.recv().unwrap() {
+                SyncOutcome::Durable(position) => {
+                    assert!(position > reached);
+                    reached = position;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        disk.crash();
+        drop(log);
+        let (_, _, recovered) = start(&disk);
+        for thread in 0..4 {
+            let numbers = recovered.commands.iter().filter(|(_, payload)| payload[0] == thread);
+            assert!(numbers.map(|(_, payload)| payload[1]).eq(0..100));
+        }
+    }
+
+    #[test]
+    fn a_snapshot_stands_between_what_was_appended_before_and_after() {
+        let disk = FaultyDisk::new(1);
+        let (log, told, _) = start(&disk);
+        log.append(1, b"before").unwrap();
+        log.snapshot(b"state".to_vec());
+        log.append(2, b"after").unwrap();
+        drop(log);
+        let outcomes: Vec<_> = told.iter().collect();
+        assert!(outcomes.iter().any(|outcome| matches!(outcome, SyncOutcome::SnapshotWritten)));
+        let (_, _, recovered) = start(&disk);
+        assert_eq!(recovered.snapshot.as_deref(), Some(&b"state"[..]));
+        assert_eq!(recovered.commands, [(2, b"after".to_vec())]);
+        assert_eq!(disk.list().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn after_a_failed_sync_nothing_is_confirmed_or_taken() {
+        let disk = FaultyDisk::new(1);
+        let (log, told, _) = start(&disk);
+        disk.set_faults(Faults { sync_error_per_mille: 1000, ..Faults::default() });
+        log.append(1, b"x").unwrap();
+        assert!(matches!(told.recv().unwrap(), SyncOutcome::Failed(_)));
+        disk.set_faults(Faults::default());
+        assert_eq!(log.append(1, b"y"), Err(AppendError::Failed));
+        drop(log);
+        assert!(told.recv().is_err(), "no more outcomes");
+    }
+
+    #[test]
+    fn a_full_disk_delays_and_loses_nothing() {
+        let disk = FaultyDisk::new(1);
+        let (log, told, _) = start(&disk);
+        disk.set_faults(Faults { space_max: Some(30), ..Faults::default() });
+        let position = log.append(1, b"x").unwrap();
+        assert!(matches!(told.recv().unwrap(), SyncOutcome::NoSpace(_)));
+        disk.set_faults(Faults::default());
+        assert!(
+            matches!(told.recv().unwrap(), SyncOutcome::Durable(reached) if reached == position)
+        );
+        drop(log);
+    }
+
+    #[test]
+    fn what_is_no_record_is_refused() {
+        let (log, _, _) = start(&FaultyDisk::new(1));
+        assert_eq!(log.append(KIND_MAX + 1, b""), Err(AppendError::ReservedKind(KIND_MAX + 1)));
+        let big = vec![0; RECORD_SIZE_MAX];
+        assert_eq!(log.append(1, &big), Err(AppendError::TooLarge(RECORD_SIZE_MAX)));
+    }
+}

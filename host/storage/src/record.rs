@@ -1,0 +1,185 @@
+//! Records: how bytes stand in a file of the log.
+//!
+//! ```text
+//! record   length u32 | checksum u32 | kind u8 | payload
+//! ```
+//! Numbers are little-endian. `length` counts kind and payload, so no record has the length 0:
+//! zeros are where nothing was written yet. `checksum` is the CRC-32C of the file's number (u64),
+//! the record's offset in the file (u64), `length`, kind and payload. With number and offset in
+//! it, an older file's record in a block that is used again is no record, nor is one that a
+//! payload contains.
+
+/// Most bytes of kind and payload.
+pub const RECORD_SIZE_MAX: usize = 64 * 1024 * 1024;
+/// The highest kind that a caller may give a record; those above are the log's own.
+pub const KIND_MAX: u8 = 239;
+
+/// Kind of the record before each batch; its payload is the offset (u64) up to which the file
+/// had been synced when the batch was written. What is damaged below the highest such offset was
+/// once whole; what is wrong above it may never have been written.
+pub(crate) const KIND_BATCH: u8 = 255;
+/// Kind of a part of a snapshot.
+pub(crate) const KIND_SNAPSHOT_PART: u8 = 254;
+/// Kind of a snapshot's last record; its payload is the size (u64) of all parts.
+pub(crate) const KIND_SNAPSHOT_END: u8 = 253;
+
+/// Bytes before the kind.
+const PREFIX_SIZE: usize = 8;
+
+/// Bytes that one search for the next whole record may checksum: hostile lengths could make it
+/// quadratic otherwise. What is left then counts as damaged.
+const SEARCH_WORK_MAX: usize = 1 << 30;
+
+/// What stands at an offset.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Found<'a> {
+    /// A whole record, and where the next one starts.
+    Record { kind: u8, payload: &'a [u8], next: usize },
+    /// The end of the file, or zeros up to there.
+    NotWritten,
+    /// Something else, and why.
+    Damaged(&'static str),
+}
+
+/// Appends a record that will stand at `offset` of the file.
+pub(crate) fn put(out: &mut Vec<u8>, file: u64, offset: u64, kind: u8, payload: &[u8]) {
+    let length = (payload.len() as u32 + 1).to_le_bytes();
+    let checksum = checksum(file, offset, &length, &[kind], payload);
+    out.extend_from_slice(&length);
+    out.extend_from_slice(&checksum.to_le_bytes());
+    out.push(kind);
+    out.extend_from_slice(payload);
+}
+
+/// Reads what stands at `offset` of a file's bytes.
+pub(crate) fn read(bytes: &[u8], file: u64, offset: usize) -> Found<'_> {
+    let rest = bytes.get(offset..).unwrap_or_default();
+    let Some((prefix, body)) = rest.split_first_chunk::<PREFIX_SIZE>() else {
+        return match rest.iter().all(|byte| *byte == 0) {
+            true => Found::NotWritten,
+            false => Found::Damaged("the file ends within a record"),
+        };
+    };
+    let [l0, l1, l2, l3, c0, c1, c2, c3] = *prefix;
+    let length = u32::from_le_bytes([l0, l1, l2, l3]);
+    if length == 0 {
+        return match rest.iter().all(|byte| *byte == 0) {
+            true => Found::NotWritten,
+            false => Found::Damaged("a record has the length 0"),
+        };
+    }
+    if length as usize > RECORD_SIZE_MAX {
+        return Found::Damaged("a record is longer than a record may be");
+    }
+    let Some(body) = body.get(..length as usize) else {
+        return Found::Damaged("the file ends within a record");
+    };
+    let (kind, payload) = (body[0], &body[1..]);
+    let expected = checksum(file, offset as u64, &[l0, l1, l2, l3], &[kind], payload);
+    if expected != u32::from_le_bytes([c0, c1, c2, c3]) {
+        return Found::Damaged("a record's checksum is wrong");
+    }
+    Found::Record { kind, payload, next: offset + PREFIX_SIZE + length as usize }
+}
+
+/// The offset of the first whole record after `offset`, where something damaged stands.
+pub(crate) fn find_next(bytes: &[u8], file: u64, offset: usize) -> Option<usize> {
+    let mut work = 0;
+    for candidate in offset + 1..bytes.len().saturating_sub(PREFIX_SIZE) {
+        let length = bytes.get(candidate..)?.first_chunk().map(|b| u32::from_le_bytes(*b))?;
+        let fits = length as usize <= bytes.len() - candidate - PREFIX_SIZE;
+        if length == 0 || !fits {
+            continue;
+        }
+        if let Found::Record { .. } = read(bytes, file, candidate) {
+            return Some(candidate);
+        }
+        work += length as usize;
+        if work > SEARCH_WORK_MAX {
+            return None;
+        }
+    }
+    None
+}
+
+fn checksum(file: u64, offset: u64, length: &[u8], kind: &[u8], payload: &[u8]) -> u32 {
+    let start = crc32c::crc32c(&file.to_le_bytes());
+    [&offset.to_le_bytes(), length, kind, payload]
+        .iter()
+        .fold(start, |checksum, bytes| crc32c::crc32c_append(checksum, bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn file_of(payloads: &[Vec<u8>]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for payload in payloads {
+            let offset = bytes.len() as u64;
+            put(&mut bytes, 7, offset, 1, payload);
+        }
+        bytes
+    }
+
+    fn read_from(bytes: &[u8], mut offset: usize) -> (Vec<Vec<u8>>, usize) {
+        let mut payloads = Vec::new();
+        while let Found::Record { payload, next, .. } = read(bytes, 7, offset) {
+            payloads.push(payload.to_vec());
+            offset = next;
+        }
+        (payloads, offset)
+    }
+
+    fn payloads() -> impl Strategy<Value = Vec<Vec<u8>>> {
+        prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 1..8)
+    }
+
+    proptest! {
+        #[test]
+        fn records_are_read_as_written(payloads in payloads(), zeros in 0usize..20) {
+            let mut bytes = file_of(&payloads);
+            bytes.extend(vec![0; zeros]);
+            let (read_back, end) = read_from(&bytes, 0);
+            prop_assert_eq!(read_back, payloads);
+            prop_assert_eq!(read(&bytes, 7, end), Found::NotWritten);
+        }
+
+        #[test]
+        fn a_flipped_bit_hides_its_record_and_no_other(payloads in payloads(), at in any::<prop::sample::Index>()) {
+            let mut bytes = file_of(&payloads);
+            let bit = at.index(bytes.len() * 8);
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let (mut read_back, end) = read_from(&bytes, 0);
+            prop_assert!(read_back.len() < payloads.len());
+            if let Some(next) = find_next(&bytes, 7, end) {
+                read_back.extend(read_from(&bytes, next).0);
+            }
+            prop_assert_eq!(read_back.len(), payloads.len() - 1);
+        }
+
+        #[test]
+        fn a_cut_record_is_damaged_and_never_a_record(payloads in payloads(), at in any::<prop::sample::Index>()) {
+            let bytes = file_of(&payloads);
+            let cut = &bytes[..at.index(bytes.len())];
+            let (read_back, _) = read_from(cut, 0);
+            prop_assert!(payloads.starts_with(&read_back) && read_back.len() < payloads.len());
+        }
+
+        #[test]
+        fn hostile_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let (_, end) = read_from(&bytes, 0);
+            let _ = find_next(&bytes, 7, end);
+        }
+    }
+
+    #[test]
+    fn a_record_of_another_file_or_offset_is_none() {
+        let mut bytes = file_of(&[b"x".to_vec()]);
+        assert!(matches!(read(&bytes, 8, 0), Found::Damaged(_)));
+        bytes.insert(0, 1);
+        assert!(matches!(read(&bytes, 7, 1), Found::Damaged(_)));
+    }
+}

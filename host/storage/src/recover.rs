@@ -1,0 +1,274 @@
+//! What a folder of log files says, and what a crash left of it. Reads only; [`LogWriter`]
+//! acts on the answer.
+//!
+//! Two things may be wrong with a file, and they are told apart. What a crash left of the last
+//! batch was never confirmed to anybody: it is cut. What is damaged before that was once synced:
+//! it is reported and skipped, and the rest is served. The border is the last whole batch
+//! record, since a batch is written only when all before it was synced.
+//!
+//! [`LogWriter`]: crate::LogWriter
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::PathBuf;
+
+use crate::disk::{Disk, read_all};
+use crate::header::{self, FORMAT_VERSION, FileRole, HEADER_SIZE};
+use crate::record::{self, Found, KIND_BATCH};
+use crate::snapshot;
+
+/// What was found: the state at the snapshot, and what came after it.
+#[derive(Debug, Default)]
+pub struct Recovered {
+    /// The bytes of the latest snapshot.
+    pub snapshot: Option<Vec<u8>>,
+    /// Kind and payload of each record since, in the order in which they were appended.
+    pub commands: Vec<(u8, Vec<u8>)>,
+    /// What was cut from the end: a batch that a crash interrupted, confirmed to nobody.
+    pub cut_tail: Option<CutTail>,
+    /// What could not be read though it had been synced once.
+    pub damaged: Vec<Damage>,
+}
+
+/// Bytes that a crash left of an interrupted batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CutTail {
+    /// The file.
+    pub path: PathBuf,
+    /// Where the file ends now.
+    pub offset: u64,
+    /// How many bytes were cut.
+    pub size: u64,
+}
+
+/// A place in the log that can't be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// The file.
+    pub path: PathBuf,
+    /// Where the damage starts.
+    pub offset: u64,
+    /// How many bytes were skipped.
+    pub size: u64,
+    /// What is wrong there.
+    pub reason: &'static str,
+}
+
+/// Why a log can't be opened. Nothing in its folder was changed then.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The disk refused.
+    #[error("{path}: {source}", path = path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file is whole, and of a version that this build doesn't know.
+    #[error(
+        "{path}: written in format version {version}, this shunt reads version {FORMAT_VERSION}",
+        path = path.display()
+    )]
+    UnknownVersion {
+        /// The file.
+        path: PathBuf,
+        /// The version in its header.
+        version: u32,
+    },
+    /// The snapshot can't be read; it holds commands that no log file holds any more.
+    #[error("{path}: the snapshot is damaged at offset {offset}: {reason}", path = path.display())]
+    SnapshotDamaged {
+        /// The file.
+        path: PathBuf,
+        /// Where.
+        offset: u64,
+        /// What is wrong there.
+        reason: &'static str,
+    },
+    /// Log files are there, but not the first one and no snapshot in place of it.
+    #[error("{path}: neither a snapshot nor the log files before this one are there", path = path.display())]
+    SnapshotMissing {
+        /// The first log file that is there.
+        path: PathBuf,
+    },
+}
+
+/// What is to be done before the log can be appended to.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// The file to go on with and where it ends; None: make the file `next_number`.
+    pub(crate) last: Option<LastFile>,
+    pub(crate) next_number: u64,
+    /// Files that the snapshot made superfluous.
+    pub(crate) stale: Vec<String>,
+    /// The log files that are needed.
+    pub(crate) live: BTreeSet<u64>,
+    /// Those of them that are damaged.
+    pub(crate) damaged: BTreeSet<u64>,
+    pub(crate) log_size: u64,
+    pub(crate) snapshot_size: u64,
+}
+
+/// The last log file.
+#[derive(Debug)]
+pub(crate) struct LastFile {
+    pub(crate) number: u64,
+    /// All before was synced for certain.
+    pub(crate) synced_to: u64,
+    pub(crate) end: u64,
+}
+
+/// Reads the folder.
+pub(crate) fn recover(disk: &dyn Disk) -> Result<(Recovered, Plan), OpenError> {
+    let names = disk.list().map_err(|source| OpenError::Io { path: disk.path(""), source })?;
+    let of = |role: FileRole| names.iter().filter_map(move |name| role.number(name));
+    let snapshot_number = of(FileRole::Snapshot).max();
+    let first = snapshot_number.unwrap_or(1);
+    let live: BTreeSet<u64> = of(FileRole::Log).filter(|number| *number >= first).collect();
+
+    let mut recovered = Recovered::default();
+    let mut plan = Plan {
+        last: None,
+        next_number: live.last().map_or(first, |last| last + 1),
+        stale: stale(&names, first),
+        live,
+        damaged: BTreeSet::new(),
+        log_size: 0,
+        snapshot_size: 0,
+    };
+    if let Some(number) = snapshot_number {
+        let (content, size) = snapshot::read(disk, number)?;
+        recovered.snapshot = Some(content);
+        plan.snapshot_size = size;
+    } else if let Some(number) = plan.live.first().filter(|number| **number > first) {
+        let path = disk.path(&FileRole::Log.file_name(*number));
+        return Err(OpenError::SnapshotMissing { path });
+    }
+
+    let Some(last) = plan.live.last().copied() else { return Ok((recovered, plan)) };
+    for number in first..=last {
+        if plan.live.contains(&number) {
+            read_file(disk, number, number == last, &mut recovered, &mut plan)?;
+        } else {
+            let path = disk.path(&FileRole::Log.file_name(number));
+            recovered.damaged.push(Damage {
+                path,
+                offset: 0,
+                size: 0,
+                reason: "the file is missing",
+            });
+        }
+    }
+    Ok((recovered, plan))
+}
+
+/// What a snapshot has replaced, and what was being written when the power went.
+fn stale(names: &[String], first: u64) -> Vec<String> {
+    let replaced = |role: FileRole, name: &str| role.number(name).is_some_and(|n| n < first);
+    let is_stale = |name: &&String| {
+        let unfinished = name.strip_suffix(".tmp");
+        replaced(FileRole::Log, name)
+            || replaced(FileRole::Snapshot, name)
+            || unfinished.is_some_and(|name| FileRole::Snapshot.number(name).is_some())
+    };
+    names.iter().filter(is_stale).cloned().collect()
+}
+
+fn read_file(
+    disk: &dyn Disk,
+    number: u64,
+    is_last: bool,
+    recovered: &mut Recovered,
+    plan: &mut Plan,
+) -> Result<(), OpenError> {
+    let name = FileRole::Log.file_name(number);
+    let path = disk.path(&name);
+    let io = |source| OpenError::Io { path: path.clone(), source };
+    let bytes = disk.open(&name).and_then(|file| read_all(&*file)).map_err(io)?;
+    let has_header = header::check(FileRole::Log, number, &bytes, || path.clone())?;
+    if !has_header && is_last && bytes.len() <= HEADER_SIZE {
+        // The power went while the file was being made; there was no batch in it yet.
+        plan.next_number = number;
+        return Ok(());
+    }
+    if !has_header {
+        let size = bytes.len().min(HEADER_SIZE) as u64;
+        let reason = "the header is wrong";
+        recovered.damaged.push(Damage { path: path.clone(), offset: 0, size, reason });
+    }
+
+    let scan = scan(&bytes, number);
+    // Batches go on in a file only if it is whole at its start, so that it can be named later.
+    let may_append = is_last && has_header;
+    let torn = scan.gaps.iter().find(|gap| may_append && gap.from >= scan.synced_to);
+    let end = torn.map_or(scan.end, |gap| gap.from);
+    for gap in scan.gaps.iter().filter(|gap| gap.from < end) {
+        recovered.damaged.push(Damage {
+            path: path.clone(),
+            offset: gap.from as u64,
+            size: (gap.to - gap.from) as u64,
+            reason: gap.reason,
+        });
+        plan.damaged.insert(number);
+    }
+    if torn.is_some() {
+        let (offset, size) = (end as u64, (bytes.len() - end) as u64);
+        recovered.cut_tail = Some(CutTail { path, offset, size });
+    }
+    if !has_header {
+        plan.damaged.insert(number);
+    }
+    let whole = scan.records.into_iter().filter(|record| record.offset < end);
+    recovered.commands.extend(whole.map(|record| (record.kind, record.payload.to_vec())));
+    plan.log_size += bytes.len() as u64;
+    if may_append {
+        plan.last = Some(LastFile { number, synced_to: scan.synced_to as u64, end: end as u64 });
+    }
+    Ok(())
+}
+
+/// A file's content, as far as it makes sense.
+struct Scan<'a> {
+    records: Vec<ScannedRecord<'a>>,
+    gaps: Vec<Gap>,
+    /// All before this offset was synced once.
+    synced_to: usize,
+    /// Behind the last record or gap; zeros follow, if anything.
+    end: usize,
+}
+
+struct ScannedRecord<'a> {
+    offset: usize,
+    kind: u8,
+    payload: &'a [u8],
+}
+
+/// Bytes that are no record.
+struct Gap {
+    from: usize,
+    to: usize,
+    reason: &'static str,
+}
+
+fn scan(bytes: &[u8], number: u64) -> Scan<'_> {
+    let mut scan = Scan { records: Vec::new(), gaps: Vec::new(), synced_to: 0, end: HEADER_SIZE };
+    loop {
+        let offset = scan.end;
+        match record::read(bytes, number, offset) {
+            Found::Record { kind, payload, next } => {
+                match kind {
+                    KIND_BATCH => scan.synced_to = offset,
+                    _ => scan.records.push(ScannedRecord { offset, kind, payload }),
+                }
+                scan.end = next;
+            }
+            Found::NotWritten => return scan,
+            Found::Damaged(reason) => {
+                let to = record::find_next(bytes, number, offset).unwrap_or(bytes.len());
+                scan.gaps.push(Gap { from: offset, to, reason });
+                scan.end = to;
+            }
+        }
+    }
+}

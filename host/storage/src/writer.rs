@@ -1,0 +1,254 @@
+//! The log as one thread has it: batches in, a snapshot now and then. Every call is synchronous
+//! and its outcome depends on the disk alone, so that a test can replay it by seed.
+//!
+//! ```text
+//! 00000000000000000003.snapshot   all that the files before 3 said
+//! 00000000000000000003.log        header, then batches; each starts with a batch record
+//! 00000000000000000004.log        there while a snapshot is being written, or after it failed
+//! ```
+
+use std::collections::BTreeSet;
+use std::io;
+use std::sync::Arc;
+
+use crate::disk::{Disk, DiskFile};
+use crate::header::{self, FileRole, HEADER_SIZE};
+use crate::record::{self, KIND_BATCH};
+use crate::recover::{self, LastFile, OpenError, Recovered};
+use crate::snapshot;
+
+/// Bytes of log before a snapshot is worth its writing, however small the snapshot is.
+const SNAPSHOT_LOG_SIZE_MIN: u64 = 4 * 1024 * 1024;
+
+/// Records to be written with one write and one sync.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// All payloads, one after the other.
+    payloads: Vec<u8>,
+    /// Kind and payload's size of each.
+    records: Vec<(u8, usize)>,
+}
+
+impl Batch {
+    /// Adds a record. Kind and size are the caller's to check.
+    pub fn push(&mut self, kind: u8, payload: &[u8]) {
+        self.payloads.extend_from_slice(payload);
+        self.records.push((kind, payload.len()));
+    }
+
+    /// How many records there are.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether there is no record.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (u8, &[u8])> {
+        let mut rest = self.payloads.as_slice();
+        self.records.iter().map(move |(kind, size)| {
+            let (payload, after) = rest.split_at(*size);
+            rest = after;
+            (*kind, payload)
+        })
+    }
+}
+
+/// Why a batch is not durable.
+#[derive(Debug, thiserror::Error)]
+pub enum CommitError {
+    /// The disk is full. Nothing of the batch counts; it may be committed again.
+    #[error("no space: {0}")]
+    NoSpace(#[source] io::Error),
+    /// Nobody knows what is on disk. Nothing can be committed until the log is opened again.
+    #[error("the log can't go on: {0}")]
+    Failed(#[source] io::Error),
+}
+
+/// Writes the log's files.
+pub struct LogWriter {
+    disk: Arc<dyn Disk>,
+    file: Box<dyn DiskFile>,
+    number: u64,
+    /// Where the next batch goes; all before it is synced.
+    end: u64,
+    /// The log files since the snapshot, this one included.
+    live: BTreeSet<u64>,
+    /// Those of them that are damaged, which are kept under another name for an expert.
+    damaged: BTreeSet<u64>,
+    log_size: u64,
+    snapshot_size: u64,
+    buffer: Vec<u8>,
+    failed: bool,
+}
+
+impl LogWriter {
+    /// Reads what the disk holds, cuts what a crash left of the last batch, and takes away what
+    /// a snapshot replaced.
+    pub fn open(disk: Arc<dyn Disk>) -> Result<(Self, Recovered), OpenError> {
+        let (recovered, plan) = recover::recover(&*disk)?;
+        let number = plan.last.as_ref().map_or(plan.next_number, |last| last.number);
+        let name = FileRole::Log.file_name(number);
+        let prepare = || -> io::Result<(Box<dyn DiskFile>, u64)> {
+            let (file, end) = match &plan.last {
+                Some(last) => (reopen(&*disk, &name, last)?, last.end),
+                None => (create(&*disk, number)?, HEADER_SIZE as u64),
+            };
+            for name in &plan.stale {
+                disk.remove(name)?;
+            }
+            disk.sync()?;
+            Ok((file, end))
+        };
+        let (file, end) =
+            prepare().map_err(|source| OpenError::Io { path: disk.path(&name), source })?;
+        let mut live = plan.live;
+        live.insert(number);
+        let writer = Self {
+            disk,
+            file,
+            number,
+            end,
+            live,
+            damaged: plan.damaged,
+            log_size: plan.log_size,
+            snapshot_size: plan.snapshot_size,
+            buffer: Vec::new(),
+            failed: false,
+        };
+        Ok((writer, recovered))
+    }
+
+    /// Writes the batch and syncs. When this answers, a crash can't take the batch any more.
+    pub fn commit(&mut self, batch: &Batch) -> Result<(), CommitError> {
+        if self.failed {
+            return Err(CommitError::Failed(io::Error::other("an earlier write or sync failed")));
+        }
+        self.buffer.clear();
+        record::put(&mut self.buffer, self.number, self.end, KIND_BATCH, b"");
+        for (kind, payload) in batch.iter() {
+            let offset = self.end + self.buffer.len() as u64;
+            record::put(&mut self.buffer, self.number, offset, kind, payload);
+        }
+        match self.file.write_at(self.end, &self.buffer) {
+            Ok(()) => {}
+            // The same bytes go to the same place once there is space: no harm is done.
+            Err(error) if is_no_space(&error) => return Err(CommitError::NoSpace(error)),
+            Err(error) => {
+                self.failed = true;
+                return Err(CommitError::Failed(error));
+            }
+        }
+        if let Err(error) = self.file.sync() {
+            // Never tried again: the kernel takes the pages for written now, and would say yes.
+            self.failed = true;
+            return Err(CommitError::Failed(error));
+        }
+        self.end += self.buffer.len() as u64;
+        self.log_size += self.buffer.len() as u64;
+        Ok(())
+    }
+
+    /// Replaces everything committed so far by `content`, which must say as much. After an error
+    /// the log is as good as before, only longer.
+    pub fn snapshot(&mut self, content: &[u8]) -> io::Result<()> {
+        if self.failed {
+            return Err(io::Error::other("an earlier write or sync failed"));
+        }
+        self.rotate()?;
+        let size = snapshot::write(&*self.disk, self.number, content).inspect_err(|_| {
+            // Best effort: the next start takes it away too.
+            let _ = self.disk.remove(&snapshot::temporary_name(self.number));
+        })?;
+        // From here on the files before it say nothing new. What can't be taken away now is
+        // taken away at the next start.
+        self.snapshot_size = size;
+        self.log_size = self.end;
+        let kept = self.live.split_off(&self.number);
+        for number in std::mem::replace(&mut self.live, kept) {
+            let name = FileRole::Log.file_name(number);
+            let _ = match self.damaged.remove(&number) {
+                true => self.disk.rename(&name, &format!("{name}.damaged")),
+                false => self.disk.remove(&name),
+            };
+        }
+        for name in self.disk.list()? {
+            if FileRole::Snapshot.number(&name).is_some_and(|number| number < self.number) {
+                let _ = self.disk.remove(&name);
+            }
+        }
+        self.disk.sync()
+    }
+
+    /// Whether a snapshot would save more than it costs.
+    pub fn snapshot_due(&self) -> bool {
+        self.log_size > SNAPSHOT_LOG_SIZE_MIN.max(self.snapshot_size)
+    }
+
+    /// Ends the log: an empty batch says that all before it was synced, so that whatever is
+    /// damaged there later is known to be damage.
+    pub fn close(mut self) -> Result<(), CommitError> {
+        self.commit(&Batch::default())
+    }
+
+    /// Goes on in a new file.
+    fn rotate(&mut self) -> io::Result<()> {
+        let number = self.number + 1;
+        let file = match create(&*self.disk, number) {
+            Ok(file) => file,
+            Err(error) => {
+                // A file that stays would end this one at the next start, in the middle of
+                // batches still to come.
+                let name = FileRole::Log.file_name(number);
+                let removed = self.disk.remove(&name).and_then(|()| self.disk.sync());
+                self.failed = removed.is_err_and(|error| error.kind() != io::ErrorKind::NotFound);
+                return Err(error);
+            }
+        };
+        self.live.insert(number);
+        self.file = file;
+        self.number = number;
+        self.end = HEADER_SIZE as u64;
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for LogWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "LogWriter({}, {} bytes)", self.disk.path("").display(), self.log_size)
+    }
+}
+
+fn create(disk: &dyn Disk, number: u64) -> io::Result<Box<dyn DiskFile>> {
+    let file = disk.create(&FileRole::Log.file_name(number))?;
+    file.write_at(0, &header::encode(FileRole::Log, number))?;
+    file.sync()?;
+    disk.sync()?;
+    Ok(file)
+}
+
+/// Opens the last file, cuts what follows its last whole record, and makes the rest durable.
+fn reopen(disk: &dyn Disk, name: &str, last: &LastFile) -> io::Result<Box<dyn DiskFile>> {
+    let file = disk.open(name)?;
+    if file.size()? > last.end {
+        file.set_size(last.end)?;
+    }
+    // The last batch was read, and the next one will vouch for it; but it may be in the page
+    // cache only. If an earlier life's sync failed, its pages even count as clean there, and a
+    // sync alone would not write them: so they are written again.
+    let mut unsure = vec![0; (last.end - last.synced_to) as usize];
+    let read = file.read_at(last.synced_to, &mut unsure)?;
+    file.write_at(last.synced_to, &unsure[..read])?;
+    file.sync()?;
+    Ok(file)
+}
+
+fn is_no_space(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+#[cfg(test)]
+#[path = "writer_tests.rs"]
+mod tests;
