@@ -1,1 +1,28 @@
-//! The domain: vhosts, exchanges, queues, consumers and confirms, synchronous and deterministic.
+//! The domain: virtual hosts, exchanges, queues, consumers and confirms, synchronous and
+//! deterministic.
+//!
+//! May depend on `shunt-types`, `shunt-routing` and `shunt-storage`; must never know frames,
+//! Wasm, Raft, tokio or the system clock. What it needs from outside stands in [`ports`].
+//!
+//! - [`Broker`] is shared by all threads: the metadata, and for each virtual host an immutable
+//!   routing snapshot ([`Topology`]) that is swapped on change.
+//! - [`Shard`] belongs to one thread: its queues, and the way of a message into them.
+//! - [`queue`] is the queue itself, a pure machine.
+
+pub mod metadata;
+pub mod ports;
+pub mod queue;
+
+mod broker;
+mod counters;
+mod shard;
+mod vhost;
+
+pub use broker::{Broker, BrokerOptions};
+pub use counters::Counters;
+pub use metadata::{ConnectionId, QueueEntry, Topology};
+pub use shard::{
+    Consumer, DeleteOptions, Inbox, PublishOptions, PublishOutcome, Publisher, RemotePublisher,
+    Shard, Task,
+};
+pub use vhost::Vhost;

@@ -68,6 +68,9 @@ impl Message {
         put_name(&mut block, routing_key, "the routing key")?;
         let names_length = block.len() as u16;
         block.extend_from_slice(properties.as_bytes());
+        // The two lowest flags mean nothing to us, but "another flags word follows" to a client
+        // that reads the specification to the letter.
+        block[usize::from(names_length) + 1] &= !0b11;
         let long_body = match body {
             MessageBody::Borrowed(body) if body.len() <= BODY_INLINE_MAX => {
                 block.extend_from_slice(body);
@@ -251,6 +254,12 @@ mod tests {
             assert_eq!(message.body(), body);
             assert!(message.is_persistent());
         }
+    }
+
+    #[test]
+    fn property_flags_that_mean_nothing_are_not_passed_on() {
+        let message = Message::new("", "q", &[0, 0b11], MessageBody::Borrowed(b"")).unwrap();
+        assert_eq!(message.properties().as_bytes(), [0, 0]);
     }
 
     #[test]

@@ -1,0 +1,215 @@
+//! The broker that all threads share.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+use shunt_routing::ExchangeTypes;
+use shunt_types::{AmqpError, ReplyCode, ShardId, VhostName};
+
+use crate::counters::Counters;
+use crate::metadata::{Command, ConnectionId, ExchangeDefinition, PREDECLARED, QueueEntry, State};
+use crate::ports::{Clock, MetadataLog, OnDurable, Position, Wake};
+use crate::shard::{DeleteOptions, Inbox, Task};
+use crate::vhost::Vhost;
+
+/// What a broker is made of.
+pub struct BrokerOptions {
+    /// One waker for each shard.
+    pub shards: Vec<Arc<dyn Wake>>,
+    /// The exchange types.
+    pub exchange_types: ExchangeTypes,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// The log of what is declared.
+    pub log: Arc<dyn MetadataLog>,
+}
+
+/// What is declared, for every thread, and the inboxes of the shards that hold the queues.
+pub struct Broker {
+    inboxes: Vec<Inbox>,
+    exchange_types: ExchangeTypes,
+    clock: Arc<dyn Clock>,
+    log: Arc<dyn MetadataLog>,
+    /// The authority; changes take this lock, publishers never do.
+    state: Mutex<State>,
+    vhosts: ArcSwap<HashMap<VhostName, Arc<Vhost>>>,
+    next_connection: AtomicU64,
+    counters: Counters,
+}
+
+impl Broker {
+    /// A broker without virtual hosts.
+    pub fn new(options: BrokerOptions) -> Arc<Self> {
+        let shards = options.shards.len() as u16;
+        Arc::new(Self {
+            inboxes: options.shards.into_iter().map(Inbox::new).collect(),
+            exchange_types: options.exchange_types,
+            clock: options.clock,
+            log: options.log,
+            state: Mutex::new(State::new(shards)),
+            vhosts: ArcSwap::default(),
+            next_connection: AtomicU64::new(1),
+            counters: Counters::default(),
+        })
+    }
+
+    /// How many shards there are.
+    pub fn shard_count(&self) -> u16 {
+        self.inboxes.len() as u16
+    }
+
+    /// The inbox of a shard.
+    pub fn inbox(&self, shard: ShardId) -> &Inbox {
+        &self.inboxes[usize::from(shard.0)]
+    }
+
+    /// Unix time in milliseconds.
+    pub fn now_ms(&self) -> u64 {
+        self.clock.now_ms()
+    }
+
+    /// The exchange types.
+    pub fn exchange_types(&self) -> &ExchangeTypes {
+        &self.exchange_types
+    }
+
+    /// What the node counts.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// An id for a connection that begins.
+    pub fn next_connection_id(&self) -> ConnectionId {
+        ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Calls `then` once the metadata log is on disk up to `position`.
+    pub fn when_durable(&self, position: Position, then: OnDurable) {
+        if position == Position::default() {
+            then(Ok(()));
+        } else {
+            self.log.when_durable(position, then);
+        }
+    }
+
+    /// The virtual host of that name.
+    pub fn vhost(&self, name: &str) -> Option<Arc<Vhost>> {
+        self.vhosts.load().get(name).cloned()
+    }
+
+    /// Every virtual host, by name.
+    pub fn vhosts(&self) -> Vec<Arc<Vhost>> {
+        let mut all: Vec<_> = self.vhosts.load().values().cloned().collect();
+        all.sort_by(|a, b| a.name().cmp(b.name()));
+        all
+    }
+
+    /// Makes a virtual host with its pre-declared exchanges; whether it is new, and up to where
+    /// the log must be on disk.
+    pub fn create_vhost(&self, name: &VhostName) -> (bool, Position) {
+        if !self.insert_vhost(name) {
+            return (false, Position::default());
+        }
+        (true, self.log(&Command::CreateVhost { vhost: name.clone() }))
+    }
+
+    /// Deletes a virtual host with everything in it.
+    ///
+    /// # Errors
+    /// 404 where there is none of that name.
+    pub fn delete_vhost(&self, name: &VhostName) -> Result<Position, AmqpError> {
+        let removed = self.state.lock().vhosts.remove(name);
+        let Some(removed) = removed else { return Err(no_vhost(name)) };
+        self.publish_vhosts();
+        removed.vhost.mark_deleted();
+        for queue in removed.vhost.topology().queue_entries() {
+            let id = queue.id;
+            self.inbox(id.shard()).post(Task::Call(Box::new(move |shard| {
+                // Without conditions a deletion can't be refused.
+                let _ = shard.delete_queue(id, DeleteOptions::default());
+            })));
+        }
+        Ok(self.log(&Command::DeleteVhost { vhost: name.clone() }))
+    }
+
+    pub(crate) fn find_vhost(&self, name: &VhostName) -> Result<Arc<Vhost>, AmqpError> {
+        self.vhost(name.as_str()).ok_or_else(|| no_vhost(name))
+    }
+
+    pub(crate) fn state(&self) -> &Mutex<State> {
+        &self.state
+    }
+
+    pub(crate) fn log(&self, command: &Command) -> Position {
+        self.log.append(command)
+    }
+
+    pub(crate) fn insert_vhost(&self, name: &VhostName) -> bool {
+        {
+            let mut state = self.state.lock();
+            if state.vhosts.contains_key(name) {
+                return false;
+            }
+            let vhost = Arc::new(Vhost::new(name.clone()));
+            state.vhosts.insert(name.clone(), crate::metadata::VhostState::new(vhost));
+        }
+        for (exchange, kind) in PREDECLARED {
+            self.predeclare(name, exchange, kind);
+        }
+        self.publish_vhosts();
+        true
+    }
+
+    fn predeclare(&self, vhost: &VhostName, name: &str, kind: &str) {
+        let Ok(name) = shunt_types::ExchangeName::new(name) else { return };
+        let definition = ExchangeDefinition {
+            internal: name.as_str() == "amq.rabbitmq.trace",
+            name,
+            kind: kind.into(),
+            durable: true,
+            auto_delete: false,
+            arguments: Arc::default(),
+        };
+        let made = self
+            .make_exchange(vhost, &definition)
+            .unwrap_or_else(|error| Self::broken_exchange(&definition, error.explanation));
+        // The virtual host was made just now; if it is gone again, so are its exchanges.
+        let _ = self.state.lock().insert_exchange(vhost, definition, made);
+    }
+
+    pub(crate) fn publish_vhosts(&self) {
+        let state = self.state.lock();
+        let all = state.vhosts.iter().map(|(name, entry)| (name.clone(), entry.vhost.clone()));
+        self.vhosts.store(Arc::new(all.collect()));
+    }
+
+    /// Takes a queue out of the metadata while the log is replayed, before its shard runs.
+    pub(crate) fn forget_restored(&self, vhost: &Arc<Vhost>, queue: &Arc<QueueEntry>) {
+        self.inbox(queue.id.shard()).retract(queue.id);
+        let destination = shunt_routing::Destination::Queue(queue.id);
+        let mut state = self.state.lock();
+        if let Ok(entry) = state.vhost(vhost.name()) {
+            entry.edit(|entry, topology| {
+                topology.queues.remove(&queue.definition.name);
+                entry.take_destination(topology, destination);
+            });
+        }
+        state.placement.give_back(queue.id);
+    }
+}
+
+impl State {
+    pub(crate) fn vhost(
+        &mut self,
+        name: &VhostName,
+    ) -> Result<&mut crate::metadata::VhostState, AmqpError> {
+        self.vhosts.get_mut(name).ok_or_else(|| no_vhost(name))
+    }
+}
+
+fn no_vhost(name: &VhostName) -> AmqpError {
+    AmqpError::new(ReplyCode::NotAllowed, format!("vhost {name} not found"))
+}

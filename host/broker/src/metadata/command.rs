@@ -1,0 +1,81 @@
+//! The commands of the metadata log: everything that is declared and survives a restart.
+
+use std::sync::Arc;
+
+use shunt_types::{ExchangeName, FieldTable, QueueName, VhostName};
+
+/// An exchange as it was declared.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExchangeDefinition {
+    /// Its name.
+    pub name: ExchangeName,
+    /// Its type, such as `topic`.
+    pub kind: Arc<str>,
+    /// Whether it survives a restart.
+    pub durable: bool,
+    /// Whether it goes with the last binding of which it is the source.
+    pub auto_delete: bool,
+    /// Whether publishers may not name it.
+    pub internal: bool,
+    /// Its arguments.
+    pub arguments: Arc<FieldTable>,
+}
+
+/// A queue as it was declared.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QueueDefinition {
+    /// Its name.
+    pub name: QueueName,
+    /// Whether it survives a restart.
+    pub durable: bool,
+    /// Whether it goes with its last consumer.
+    pub auto_delete: bool,
+    /// Its arguments.
+    pub arguments: Arc<FieldTable>,
+}
+
+/// What a binding leads to, by name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum DestinationName {
+    /// A queue.
+    Queue(QueueName),
+    /// An exchange.
+    Exchange(ExchangeName),
+}
+
+impl DestinationName {
+    /// The name, whatever it names.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Queue(name) => name.as_str(),
+            Self::Exchange(name) => name.as_str(),
+        }
+    }
+}
+
+/// A binding by names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BindingDefinition {
+    /// The exchange that messages come from.
+    pub source: ExchangeName,
+    /// Where they go.
+    pub destination: DestinationName,
+    /// The binding key.
+    pub key: Arc<str>,
+    /// The binding's arguments.
+    pub arguments: Arc<FieldTable>,
+}
+
+/// One change of the metadata. Deleting a queue or an exchange takes its bindings along.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(missing_docs, reason = "each is the change of its name, to the vhost that it names")]
+pub enum Command {
+    CreateVhost { vhost: VhostName },
+    DeleteVhost { vhost: VhostName },
+    DeclareExchange { vhost: VhostName, exchange: ExchangeDefinition },
+    DeleteExchange { vhost: VhostName, exchange: ExchangeName },
+    DeclareQueue { vhost: VhostName, queue: QueueDefinition },
+    DeleteQueue { vhost: VhostName, queue: QueueName },
+    Bind { vhost: VhostName, binding: BindingDefinition },
+    Unbind { vhost: VhostName, binding: BindingDefinition },
+}

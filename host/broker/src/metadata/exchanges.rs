@@ -1,0 +1,294 @@
+//! Exchanges: declare, delete, and the pre-declared ones.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use shunt_routing::{
+    Binding, Destination, Exchange, ExchangeSpec, Failure, FailureCause, Header, Matcher, OnFailure,
+};
+use shunt_types::{AmqpError, ExchangeId, ExchangeName, FieldTable, Value, VhostName};
+
+use super::state::{ExchangeState, State};
+use super::{Command, ExchangeDefinition, Topology};
+use crate::broker::Broker;
+use crate::ports::Position;
+
+/// The exchanges that every virtual host has, with their types; the first is the default
+/// exchange (RabbitMQ).
+pub const PREDECLARED: [(&str, &str); 7] = [
+    ("", "direct"),
+    ("amq.direct", "direct"),
+    ("amq.fanout", "fanout"),
+    ("amq.topic", "topic"),
+    ("amq.headers", "headers"),
+    ("amq.match", "headers"),
+    ("amq.rabbitmq.trace", "topic"),
+];
+
+impl Broker {
+    /// Declares an exchange, or finds it declared in the same way. Answers up to where the
+    /// metadata log must be on disk before the client hears of it.
+    ///
+    /// # Errors
+    /// 403 for reserved names, 404 for the virtual host, 406 where the arguments are wrong or
+    /// differ from those of the exchange that is there.
+    pub fn declare_exchange(
+        &self,
+        vhost: &VhostName,
+        definition: ExchangeDefinition,
+    ) -> Result<Position, AmqpError> {
+        check_not_default(&definition.name)?;
+        let found = self.find_vhost(vhost)?;
+        if let Some(existing) = self.exchange_definition(vhost, &definition.name) {
+            check_equivalent(vhost, &existing, &definition)?;
+            return Ok(Position::default());
+        }
+        if definition.name.as_str().starts_with("amq.") {
+            return Err(AmqpError::access_refused(format!(
+                "exchange name '{}' contains reserved prefix 'amq.*'",
+                definition.name
+            )));
+        }
+        // A route may be asked here, so no lock is held.
+        let made = self.make_exchange(vhost, &definition)?;
+        let mut state = self.state().lock();
+        let state = &mut *state;
+        let entry = state.vhost(vhost)?;
+        if let Some(existing) = entry.exchanges.get(&definition.name) {
+            check_equivalent(vhost, &existing.definition, &definition)?;
+            return Ok(Position::default());
+        }
+        let command =
+            Command::DeclareExchange { vhost: vhost.clone(), exchange: definition.clone() };
+        state.insert_exchange(vhost, definition, made)?;
+        drop(found);
+        Ok(self.log(&command))
+    }
+
+    /// Deletes an exchange with its bindings; one that isn't there is deleted already.
+    ///
+    /// # Errors
+    /// 403 for the default and the pre-declared exchanges, 406 where `if_unused` is asked and
+    /// the exchange has bindings.
+    pub fn delete_exchange(
+        &self,
+        vhost: &VhostName,
+        name: &ExchangeName,
+        if_unused: bool,
+    ) -> Result<Position, AmqpError> {
+        check_not_default(name)?;
+        if name.as_str().starts_with("amq.") {
+            return Err(AmqpError::access_refused(format!(
+                "exchange name '{name}' contains reserved prefix 'amq.*'"
+            )));
+        }
+        let mut state = self.state().lock();
+        let entry = state.vhost(vhost)?;
+        let Some(exchange) = entry.exchanges.get(name) else { return Ok(Position::default()) };
+        if if_unused && entry.from.contains_key(&exchange.id) {
+            return Err(AmqpError::precondition_failed(format!(
+                "exchange '{name}' in vhost '{vhost}' in use"
+            )));
+        }
+        let gone = entry.edit(|entry, topology| entry.take_exchange(topology, name));
+        Ok(self.log_gone(vhost, gone))
+    }
+
+    /// How an exchange was declared.
+    pub fn exchange_definition(
+        &self,
+        vhost: &VhostName,
+        name: &ExchangeName,
+    ) -> Option<ExchangeDefinition> {
+        let state = self.state().lock();
+        Some(state.vhosts.get(vhost)?.exchanges.get(name)?.definition.clone())
+    }
+
+    /// Every exchange of a virtual host, by name.
+    pub fn exchanges(&self, vhost: &VhostName) -> Vec<ExchangeDefinition> {
+        let state = self.state().lock();
+        let Some(entry) = state.vhosts.get(vhost) else { return Vec::new() };
+        let mut all: Vec<_> = entry.exchanges.values().map(|x| x.definition.clone()).collect();
+        all.sort_by(|a, b| a.name.cmp(&b.name));
+        all
+    }
+
+    /// What is logged when exchanges went by themselves.
+    pub(crate) fn log_gone(&self, vhost: &VhostName, gone: Vec<ExchangeName>) -> Position {
+        let delete = |exchange| Command::DeleteExchange { vhost: vhost.clone(), exchange };
+        gone.into_iter().map(|name| self.log(&delete(name))).max().unwrap_or_default()
+    }
+
+    /// Checks a definition and prepares the exchange, without an id yet.
+    pub(crate) fn make_exchange(
+        &self,
+        vhost: &VhostName,
+        definition: &ExchangeDefinition,
+    ) -> Result<Exchange, AmqpError> {
+        let invalid = |reason: String| {
+            AmqpError::precondition_failed(format!(
+                "{reason} (exchange '{}' in vhost '{vhost}')",
+                definition.name
+            ))
+        };
+        let kind = self
+            .exchange_types()
+            .get(&definition.kind)
+            .ok_or_else(|| invalid(format!("unknown exchange type '{}'", definition.kind)))?;
+        let arguments = &definition.arguments;
+        let alternate = alternate(arguments).map_err(invalid)?;
+        let on_failure = on_failure(arguments).map_err(invalid)?;
+        let spec = ExchangeSpec {
+            vhost: vhost.clone(),
+            name: definition.name.clone(),
+            arguments: arguments.clone(),
+        };
+        let matcher = kind.create(&spec).map_err(invalid)?;
+        Ok(Exchange {
+            id: ExchangeId(0),
+            name: definition.name.clone(),
+            internal: definition.internal,
+            alternate,
+            on_failure,
+            matcher,
+        })
+    }
+
+    /// The exchange in the place of one that can't be made any more: it fails every message.
+    pub(crate) fn broken_exchange(definition: &ExchangeDefinition, reason: String) -> Exchange {
+        let arguments = &definition.arguments;
+        Exchange {
+            id: ExchangeId(0),
+            name: definition.name.clone(),
+            internal: definition.internal,
+            alternate: alternate(arguments).ok().flatten(),
+            on_failure: on_failure(arguments).unwrap_or_default(),
+            matcher: Box::new(Broken { reason: reason.into() }),
+        }
+    }
+}
+
+impl State {
+    pub(crate) fn insert_exchange(
+        &mut self,
+        vhost: &VhostName,
+        definition: ExchangeDefinition,
+        mut exchange: Exchange,
+    ) -> Result<(), AmqpError> {
+        exchange.id = ExchangeId(self.next_exchange_id);
+        self.next_exchange_id += 1;
+        let entry = self.vhost(vhost)?;
+        entry.names.insert(exchange.id, definition.name.clone());
+        let name = definition.name.clone();
+        entry.exchanges.insert(name, ExchangeState { id: exchange.id, definition });
+        entry.edit(|_, topology| topology.put_exchange(Arc::new(exchange)));
+        Ok(())
+    }
+}
+
+fn alternate(arguments: &FieldTable) -> Result<Option<ExchangeName>, String> {
+    let Some(value) = arguments.get("alternate-exchange") else { return Ok(None) };
+    let name = value.as_text().ok_or_else(|| {
+        format!("invalid arg 'alternate-exchange': must be longstr, not {}", value.type_name())
+    })?;
+    let name = ExchangeName::new(name).map_err(|error| error.to_string())?;
+    Ok(Some(name))
+}
+
+fn on_failure(arguments: &FieldTable) -> Result<OnFailure, String> {
+    match arguments.get("x-on-failure") {
+        None => Ok(OnFailure::default()),
+        Some(value) => OnFailure::parse(value.as_text().unwrap_or(value.type_name())),
+    }
+}
+
+pub(super) fn check_not_default(name: &ExchangeName) -> Result<(), AmqpError> {
+    if name.is_default() {
+        let text = "operation not permitted on the default exchange";
+        return Err(AmqpError::access_refused(text));
+    }
+    Ok(())
+}
+
+fn check_equivalent(
+    vhost: &VhostName,
+    current: &ExchangeDefinition,
+    wanted: &ExchangeDefinition,
+) -> Result<(), AmqpError> {
+    let differs = |argument: &str, received: String, current_value: String| {
+        Err(AmqpError::precondition_failed(format!(
+            "inequivalent arg '{argument}' for exchange '{}' in vhost '{vhost}': received \
+             '{received}' but current is '{current_value}'",
+            current.name
+        )))
+    };
+    if wanted.kind != current.kind {
+        return differs("type", wanted.kind.to_string(), current.kind.to_string());
+    }
+    let flags = [
+        ("durable", wanted.durable, current.durable),
+        ("auto_delete", wanted.auto_delete, current.auto_delete),
+        ("internal", wanted.internal, current.internal),
+    ];
+    for (name, received, current) in flags {
+        if received != current {
+            return differs(name, received.to_string(), current.to_string());
+        }
+    }
+    // A route is part of what the exchange is, as the alternate exchange is.
+    for name in ["alternate-exchange", "x-route", "x-on-failure"] {
+        let text = |arguments: &FieldTable| {
+            arguments.get(name).and_then(Value::as_text).unwrap_or("none").to_owned()
+        };
+        let (received, current) = (text(&wanted.arguments), text(&current.arguments));
+        if received != current {
+            return differs(name, received, current);
+        }
+    }
+    Ok(())
+}
+
+/// Stands in for an exchange whose type or route is gone.
+#[derive(Clone)]
+struct Broken {
+    reason: Arc<str>,
+}
+
+impl Matcher for Broken {
+    fn validate_binding(&self, _binding: &Binding) -> Result<(), String> {
+        Err(self.reason.to_string())
+    }
+
+    fn bind(&mut self, _binding: &Arc<Binding>) {}
+
+    fn unbind(&mut self, _binding: &Binding) {}
+
+    fn matches(
+        &self,
+        _header: &Header<'_>,
+        _topology: &dyn shunt_routing::Topology,
+        _destinations: &mut Vec<Destination>,
+    ) -> Result<(), Failure> {
+        Err(Failure::new(FailureCause::Unavailable, &*self.reason))
+    }
+
+    fn boxed_clone(&self) -> Box<dyn Matcher> {
+        Box::new(self.clone())
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+impl Topology {
+    /// The names of all exchanges, for listings.
+    pub fn exchange_names(&self) -> impl Iterator<Item = &ExchangeName> {
+        self.exchanges.iter().map(|(name, _)| name)
+    }
+
+    /// All queues, for listings.
+    pub fn queue_entries(&self) -> impl Iterator<Item = &Arc<super::QueueEntry>> {
+        self.queues.iter().map(|(_, queue)| queue)
+    }
+}

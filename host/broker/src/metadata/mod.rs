@@ -1,0 +1,21 @@
+//! What is declared: commands, the state that they make, and the routing snapshot made of it.
+
+mod bindings;
+mod command;
+mod exchanges;
+mod placement;
+mod queues;
+mod restore;
+mod state;
+mod topology;
+
+pub use bindings::BindingView;
+pub use command::{
+    BindingDefinition, Command, DestinationName, ExchangeDefinition, QueueDefinition,
+};
+pub use exchanges::PREDECLARED;
+pub use queues::{Declared, QueueDeclaration};
+pub use topology::{ConnectionId, QueueEntry, Topology};
+
+pub(crate) use placement::Placement;
+pub(crate) use state::{State, VhostState};

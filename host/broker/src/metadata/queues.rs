@@ -1,0 +1,221 @@
+//! Queues: declare and forget. A queue's contents live on its shard.
+
+use std::sync::Arc;
+
+use shunt_routing::Destination;
+use shunt_types::{
+    AmqpError, FieldTable, QueueId, QueueName, ReplyCode, ShardId, Value, VhostName,
+};
+
+use super::state::State;
+use super::{Command, ConnectionId, QueueDefinition, QueueEntry};
+use crate::broker::Broker;
+use crate::ports::Position;
+use crate::queue::QueueSettings;
+use crate::shard::Creation;
+use crate::{Task, Vhost};
+
+/// What `queue.declare` asks for.
+#[derive(Clone, Debug)]
+pub struct QueueDeclaration {
+    /// The queue; a server-named queue has its name by now.
+    pub definition: QueueDefinition,
+    /// The connection that alone may use it.
+    pub exclusive_owner: Option<ConnectionId>,
+    /// Whether the server made the name, which may then begin with `amq.`.
+    pub server_named: bool,
+    /// The shard of the client, for a place nearby.
+    pub near: Option<ShardId>,
+}
+
+/// A queue that is there now.
+#[derive(Clone)]
+pub struct Declared {
+    /// The queue.
+    pub queue: Arc<QueueEntry>,
+    /// Whether it was made by this declare.
+    pub created: bool,
+    /// Up to where the metadata log must be on disk before the client hears of it.
+    pub position: Position,
+}
+
+impl Broker {
+    /// Declares a queue, or finds it declared in the same way. `connection` is who asks.
+    ///
+    /// # Errors
+    /// 403 for reserved names, 404 for the virtual host, 405 for somebody else's exclusive
+    /// queue, 406 where the arguments are wrong or differ.
+    pub fn declare_queue(
+        &self,
+        vhost: &VhostName,
+        connection: Option<ConnectionId>,
+        mut declaration: QueueDeclaration,
+    ) -> Result<Declared, AmqpError> {
+        // An exclusive queue goes with its connection, so it can't be durable.
+        let exclusive = declaration.exclusive_owner.is_some();
+        declaration.definition.durable &= !exclusive;
+        let definition = &declaration.definition;
+        let settings = QueueSettings::from_arguments(&definition.arguments).map_err(|reason| {
+            AmqpError::precondition_failed(format!(
+                "{reason} (queue '{}' in vhost '{vhost}')",
+                definition.name
+            ))
+        })?;
+        let mut state = self.state().lock();
+        let found = state.vhost(vhost)?.vhost.clone();
+        if let Some(queue) = found.topology().queues.get(&definition.name) {
+            queue.check_access(vhost, connection)?;
+            check_equivalent(vhost, queue, &declaration)?;
+            return Ok(Declared {
+                queue: queue.clone(),
+                created: false,
+                position: Position::default(),
+            });
+        }
+        if definition.name.as_str().starts_with("amq.") && !declaration.server_named {
+            return Err(AmqpError::access_refused(format!(
+                "queue name '{}' contains reserved prefix 'amq.*'",
+                definition.name
+            )));
+        }
+        let queue = self.insert_queue(&mut state, &found, declaration, settings)?;
+        self.counters().queues_created.add(1);
+        let position = if queue.definition.durable {
+            self.log(&Command::DeclareQueue {
+                vhost: vhost.clone(),
+                queue: queue.definition.clone(),
+            })
+        } else {
+            Position::default()
+        };
+        Ok(Declared { queue, created: true, position })
+    }
+
+    pub(crate) fn insert_queue(
+        &self,
+        state: &mut State,
+        vhost: &Arc<Vhost>,
+        declaration: QueueDeclaration,
+        settings: QueueSettings,
+    ) -> Result<Arc<QueueEntry>, AmqpError> {
+        let exclusive = declaration.exclusive_owner.is_some();
+        let id = state.placement.take(declaration.near, exclusive);
+        let definition = declaration.definition;
+        // Posted before the snapshot shows the queue: whoever can publish to it comes later.
+        self.inbox(id.shard()).post(Task::Create(Box::new(Creation {
+            id,
+            vhost: vhost.clone(),
+            name: definition.name.clone(),
+            auto_delete: definition.auto_delete,
+            settings,
+        })));
+        let queue =
+            Arc::new(QueueEntry { id, definition, exclusive_owner: declaration.exclusive_owner });
+        state.vhost(vhost.name())?.edit(|_, topology| {
+            topology.queues.insert(queue.definition.name.clone(), queue.clone());
+        });
+        Ok(queue)
+    }
+
+    /// Frees the name of a queue that its shard took out, with all bindings to it.
+    pub(crate) fn forget_queue(&self, vhost: &Vhost, name: &QueueName, id: QueueId) {
+        let mut state = self.state().lock();
+        let Ok(entry) = state.vhost(vhost.name()) else {
+            state.placement.give_back(id);
+            return;
+        };
+        let durable = vhost.topology().queues.get(name).is_some_and(|q| q.definition.durable);
+        let gone = entry.edit(|entry, topology| {
+            topology.queues.remove(name);
+            entry.take_destination(topology, Destination::Queue(id))
+        });
+        state.placement.give_back(id);
+        self.counters().queues_deleted.add(1);
+        if durable {
+            let vhost = vhost.name().clone();
+            self.log(&Command::DeleteQueue { vhost, queue: name.clone() });
+        }
+        self.log_gone(vhost.name(), gone);
+    }
+}
+
+fn check_equivalent(
+    vhost: &VhostName,
+    current: &QueueEntry,
+    wanted: &QueueDeclaration,
+) -> Result<(), AmqpError> {
+    let name = &current.definition.name;
+    let differs = |argument: &str, received: String, value: String| {
+        Err(AmqpError::precondition_failed(format!(
+            "inequivalent arg '{argument}' for queue '{name}' in vhost '{vhost}': received \
+             {received} but current is {value}"
+        )))
+    };
+    let current_exclusive = current.exclusive_owner.is_some();
+    let wanted_exclusive = wanted.exclusive_owner.is_some();
+    if current_exclusive != wanted_exclusive {
+        return Err(AmqpError::new(
+            ReplyCode::ResourceLocked,
+            format!(
+                "cannot obtain exclusive access to locked queue '{name}' in vhost '{vhost}'. It \
+                 could be originally declared on another connection or the exclusive property \
+                 value does not match that of the original declaration."
+            ),
+        ));
+    }
+    let flags = [
+        ("durable", wanted.definition.durable, current.definition.durable),
+        ("auto_delete", wanted.definition.auto_delete, current.definition.auto_delete),
+    ];
+    for (argument, received, value) in flags {
+        if received != value {
+            return differs(argument, format!("'{received}'"), format!("'{value}'"));
+        }
+    }
+    for argument in COMPARED {
+        let received = comparable(argument, &wanted.definition.arguments);
+        let value = comparable(argument, &current.definition.arguments);
+        if received != value {
+            return differs(argument, shown(received), shown(value));
+        }
+    }
+    Ok(())
+}
+
+/// The arguments by which two declares of a classic queue may differ; others are not compared.
+const COMPARED: [&str; 11] = [
+    "x-expires",
+    "x-message-ttl",
+    "x-dead-letter-exchange",
+    "x-dead-letter-routing-key",
+    "x-max-length",
+    "x-max-length-bytes",
+    "x-max-priority",
+    "x-overflow",
+    "x-queue-mode",
+    "x-single-active-consumer",
+    "x-queue-type",
+];
+
+/// A value with the width of its integer left out, and without what is the default anyway.
+fn comparable(argument: &str, arguments: &FieldTable) -> Option<Value> {
+    let value = arguments.get(argument)?;
+    if argument == "x-queue-type" && matches!(value.as_text(), Some("classic" | "default")) {
+        return None;
+    }
+    Some(value.as_integer().map_or_else(|| value.clone(), Value::I64))
+}
+
+fn shown(value: Option<Value>) -> String {
+    match value {
+        None => "none".to_owned(),
+        Some(value) => {
+            let text = match &value {
+                Value::Boolean(flag) => flag.to_string(),
+                Value::I64(n) => n.to_string(),
+                other => other.as_text().unwrap_or("…").to_owned(),
+            };
+            format!("the value '{text}' of type '{}'", value.type_name())
+        }
+    }
+}

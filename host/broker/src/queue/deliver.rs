@@ -1,0 +1,137 @@
+//! A message goes out: to a consumer in turn, or to whoever fetches it.
+
+use shunt_types::{AmqpError, DeliveryId, ReplyCode};
+
+use super::{ConsumerId, ConsumerOptions, Entry, Queue, Unacked};
+use crate::ports::{Delivery, Place};
+
+impl Queue {
+    /// Adds a consumer.
+    ///
+    /// # Errors
+    /// `ACCESS_REFUSED` (403) where it, or one that is there, wants the queue for itself.
+    pub fn subscribe(&mut self, options: ConsumerOptions) -> Result<ConsumerId, AmqpError> {
+        if self.consumers.refuses(&options) {
+            return Err(AmqpError::new(ReplyCode::AccessRefused, "in exclusive use"));
+        }
+        Ok(self.consumers.add(options))
+    }
+
+    /// Takes a consumer out; what it has not settled stays unacknowledged.
+    pub fn unsubscribe(&mut self, now_ms: u64, consumer: ConsumerId) -> bool {
+        self.unused_since_ms = now_ms;
+        self.consumers.remove(consumer)
+    }
+
+    /// Whether there was a consumer, and the last one is gone.
+    pub fn lost_all_consumers(&self) -> bool {
+        self.consumers.all_gone()
+    }
+
+    /// How many consumers there are.
+    pub fn consumer_count(&self) -> usize {
+        self.consumers.len()
+    }
+
+    /// Hands the next message to the next consumer in turn, where there are both.
+    pub fn next_delivery(&mut self, now_ms: u64) -> Option<(ConsumerId, Delivery)> {
+        if self.ready.len() == 0 || !self.consumers.has_room() {
+            return None;
+        }
+        self.expire_before(now_ms);
+        // Looked at before the turn is taken: a turn without a message would be lost.
+        self.ready.front()?;
+        let (consumer, no_ack) = self.consumers.take_turn()?;
+        let entry = self.ready.pop()?;
+        let count =
+            if no_ack { &mut self.counts.delivered_no_ack } else { &mut self.counts.delivered };
+        *count += 1;
+        Some((consumer, self.hand_out(entry, Some(consumer), no_ack)))
+    }
+
+    /// Whether a call of [`Queue::next_delivery`] may find something.
+    pub fn has_work(&self) -> bool {
+        self.ready.len() > 0 && self.consumers.has_room()
+    }
+
+    /// Takes a delivery back that its consumer's sink refused, as if it had not been made.
+    pub fn undeliver(&mut self, consumer: ConsumerId, delivery: Delivery) {
+        self.consumers.pause(consumer);
+        if let Some(id) = delivery.id {
+            if self.take_unacked(id).is_none() {
+                return;
+            }
+            self.counts.delivered -= 1;
+            self.consumers.give_back(consumer);
+        } else {
+            self.counts.delivered_no_ack -= 1;
+        }
+        self.ready.put_back(Entry {
+            sequence: delivery.place.sequence,
+            expires_at_ms: delivery.place.expires_at_ms,
+            message: delivery.message,
+            redelivered: delivery.redelivered,
+        });
+    }
+
+    /// The sink of a consumer has no room; nothing goes to it until it is resumed.
+    pub fn pause(&mut self, consumer: ConsumerId) {
+        self.consumers.pause(consumer);
+    }
+
+    /// The sink of a consumer has room again.
+    pub fn resume(&mut self, consumer: ConsumerId) {
+        self.consumers.resume(consumer);
+    }
+
+    /// Changes how many unsettled deliveries a consumer may hold.
+    pub fn set_prefetch(&mut self, consumer: ConsumerId, prefetch: u16) {
+        self.consumers.set_prefetch(consumer, prefetch);
+    }
+
+    /// Fetches the next message (`basic.get`), and how many are left.
+    pub fn fetch(&mut self, now_ms: u64, no_ack: bool) -> Option<(Delivery, u64)> {
+        self.unused_since_ms = now_ms;
+        self.expire_before(now_ms);
+        let entry = self.ready.pop()?;
+        let count = if no_ack { &mut self.counts.fetched_no_ack } else { &mut self.counts.fetched };
+        *count += 1;
+        let delivery = self.hand_out(entry, None, no_ack);
+        Some((delivery, self.ready.len() as u64))
+    }
+
+    /// Drops the ready messages, and answers how many they were.
+    pub fn purge(&mut self) -> u64 {
+        let purged = self.ready.len() as u64;
+        self.ready.clear();
+        purged
+    }
+
+    fn hand_out(&mut self, entry: Entry, consumer: Option<ConsumerId>, no_ack: bool) -> Delivery {
+        let message = entry.message.clone();
+        let redelivered = entry.redelivered;
+        let place = Place { sequence: entry.sequence, expires_at_ms: entry.expires_at_ms };
+        self.counts.redelivered += u64::from(redelivered);
+        let id = (!no_ack).then(|| self.put_unacked(Unacked { entry, consumer }));
+        Delivery { queue: self.id, id, message, redelivered, place }
+    }
+
+    fn put_unacked(&mut self, unacked: Unacked) -> DeliveryId {
+        self.unacked_bytes += unacked.entry.message.body().len() as u64;
+        let sequence = unacked.entry.sequence;
+        let slot = self.unacked.insert(unacked) as u64;
+        // The low half of the sequence tells a delivery from an earlier one in the same slot.
+        DeliveryId(slot << 32 | (sequence & 0xFFFF_FFFF))
+    }
+
+    pub(super) fn take_unacked(&mut self, id: DeliveryId) -> Option<Unacked> {
+        let slot = (id.0 >> 32) as usize;
+        let known = self.unacked.get(slot)?;
+        if known.entry.sequence & 0xFFFF_FFFF != id.0 & 0xFFFF_FFFF {
+            return None;
+        }
+        let unacked = self.unacked.remove(slot);
+        self.unacked_bytes -= unacked.entry.message.body().len() as u64;
+        Some(unacked)
+    }
+}

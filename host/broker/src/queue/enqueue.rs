@@ -1,0 +1,66 @@
+//! A message comes in.
+
+use shunt_types::Message;
+
+use super::{Dead, DeathReason, Entry, Overflow, Queue};
+
+/// What the queue says to a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Enqueued {
+    /// It is in the queue.
+    Accepted,
+    /// The queue is full and refuses publishers.
+    Rejected,
+}
+
+impl Queue {
+    /// Whether the queue has a bound on its length, so that each message has to be offered to
+    /// the consumers before the next one is judged.
+    pub fn is_bounded(&self) -> bool {
+        self.settings.max_length.is_some() || self.settings.max_length_bytes.is_some()
+    }
+
+    /// Takes a message in, at the end. Deliver what is deliverable before, where the queue
+    /// [is bounded](Queue::is_bounded).
+    pub fn enqueue(&mut self, now_ms: u64, message: Message) -> Enqueued {
+        if self.is_bounded() && self.settings.overflow != Overflow::DropHead {
+            let no_taker = !self.consumers.has_room();
+            if no_taker && self.is_over(1, message.body().len() as u64) {
+                if self.settings.overflow == Overflow::RejectPublishDeadLetter {
+                    self.bury(message, DeathReason::Maxlen);
+                }
+                return Enqueued::Rejected;
+            }
+        }
+        let expires_at_ms = self.expiry(now_ms, &message);
+        let sequence = self.next_sequence;
+        self.next_sequence += 1;
+        self.counts.published += 1;
+        self.ready.push(Entry { sequence, expires_at_ms, message, redelivered: false });
+        Enqueued::Accepted
+    }
+
+    /// Drops from the head what is over the bound; call it after delivering.
+    pub fn enforce_bounds(&mut self) {
+        if self.settings.overflow != Overflow::DropHead {
+            return;
+        }
+        while self.is_bounded() && self.is_over(0, 0) {
+            let Some(entry) = self.ready.pop_least() else { return };
+            self.bury(entry.message, DeathReason::Maxlen);
+        }
+    }
+
+    fn is_over(&self, messages: u64, bytes: u64) -> bool {
+        let length = self.ready.len() as u64 + messages;
+        let size = self.ready.bytes() + bytes;
+        self.settings.max_length.is_some_and(|max| length > max)
+            || self.settings.max_length_bytes.is_some_and(|max| size > max)
+    }
+
+    pub(super) fn bury(&mut self, message: Message, reason: DeathReason) {
+        if self.settings.dead_letter.is_some() {
+            self.dead.push(Dead { message, reason });
+        }
+    }
+}

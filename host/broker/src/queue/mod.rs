@@ -1,0 +1,175 @@
+//! The queue: a pure machine, (time, request) in, outcome and effects out. It knows no clock, no
+//! thread, no disk and no client; the shard that owns it performs what it answers.
+//!
+//! One file a role: [`settings`] reads the arguments, [`ready`] keeps order and priority,
+//! [`consumers`] shares out, [`enqueue`], [`deliver`] and [`settle`] are a message's life,
+//! [`expire`] ends it by time.
+
+mod consumers;
+mod deliver;
+mod enqueue;
+mod expire;
+mod ready;
+mod settings;
+mod settle;
+#[cfg(test)]
+mod tests;
+
+use shunt_types::{Message, QueueId};
+use slab::Slab;
+
+pub use consumers::{ConsumerId, ConsumerOptions};
+pub use enqueue::Enqueued;
+pub use settings::{DeadLetterTarget, Overflow, QueueSettings};
+pub use settle::Settlement;
+
+use consumers::Consumers;
+use ready::Ready;
+
+/// A message in a queue.
+#[derive(Clone, Debug)]
+struct Entry {
+    /// Place in the queue's order; a returned message goes back to it.
+    sequence: u64,
+    /// Unix milliseconds; `u64::MAX` for never.
+    expires_at_ms: u64,
+    message: Message,
+    redelivered: bool,
+}
+
+/// A message that was handed out and is not settled.
+struct Unacked {
+    entry: Entry,
+    /// Who got it; `None` for `basic.get`.
+    consumer: Option<ConsumerId>,
+}
+
+/// Why a message is dead-lettered, by RabbitMQ's names in `x-death`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeathReason {
+    /// Rejected without requeue.
+    Rejected,
+    /// Its time to live ran out.
+    Expired,
+    /// The queue was full.
+    Maxlen,
+}
+
+impl DeathReason {
+    /// The name in the header `x-death`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rejected => "rejected",
+            Self::Expired => "expired",
+            Self::Maxlen => "maxlen",
+        }
+    }
+}
+
+/// A message that left the queue without being consumed.
+#[derive(Clone, Debug)]
+pub struct Dead {
+    /// The message.
+    pub message: Message,
+    /// Why.
+    pub reason: DeathReason,
+}
+
+/// What the queue counted since it was declared, and how it stands now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct QueueStats {
+    /// Messages ready for delivery.
+    pub ready: u64,
+    /// Messages handed out and not settled.
+    pub unacked: u64,
+    /// Bytes of the ready messages' bodies.
+    pub ready_bytes: u64,
+    /// Bytes of the unacknowledged messages' bodies.
+    pub unacked_bytes: u64,
+    /// Consumers.
+    pub consumers: u64,
+    /// Messages taken in.
+    pub published: u64,
+    /// Messages handed to consumers that settle them.
+    pub delivered: u64,
+    /// Messages handed to consumers that don't.
+    pub delivered_no_ack: u64,
+    /// Messages fetched to be settled.
+    pub fetched: u64,
+    /// Messages fetched for good.
+    pub fetched_no_ack: u64,
+    /// Messages handed out again.
+    pub redelivered: u64,
+    /// Messages acknowledged.
+    pub acked: u64,
+}
+
+/// A queue's messages, consumers and what is on its way between them.
+pub struct Queue {
+    id: QueueId,
+    settings: QueueSettings,
+    next_sequence: u64,
+    ready: Ready,
+    unacked: Slab<Unacked>,
+    unacked_bytes: u64,
+    consumers: Consumers,
+    /// Since when nobody used the queue, for `x-expires`; Unix milliseconds.
+    unused_since_ms: u64,
+    counts: QueueStats,
+    dead: Vec<Dead>,
+}
+
+impl Queue {
+    /// An empty queue.
+    pub fn new(id: QueueId, settings: QueueSettings, now_ms: u64) -> Self {
+        Self {
+            id,
+            ready: Ready::new(settings.max_priority),
+            consumers: Consumers::new(settings.single_active_consumer),
+            settings,
+            next_sequence: 0,
+            unacked: Slab::new(),
+            unacked_bytes: 0,
+            unused_since_ms: now_ms,
+            counts: QueueStats::default(),
+            dead: Vec::new(),
+        }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> QueueId {
+        self.id
+    }
+
+    /// How it was set up.
+    pub fn settings(&self) -> &QueueSettings {
+        &self.settings
+    }
+
+    /// Takes the messages that died since the last call.
+    pub fn take_dead(&mut self) -> Vec<Dead> {
+        std::mem::take(&mut self.dead)
+    }
+
+    /// Whether messages died since they were last taken.
+    pub fn has_dead(&self) -> bool {
+        !self.dead.is_empty()
+    }
+
+    /// Counts and state.
+    pub fn stats(&self) -> QueueStats {
+        QueueStats {
+            ready: self.ready.len() as u64,
+            unacked: self.unacked.len() as u64,
+            ready_bytes: self.ready.bytes(),
+            unacked_bytes: self.unacked_bytes,
+            consumers: self.consumers.len() as u64,
+            ..self.counts
+        }
+    }
+
+    /// Notes that the queue was declared again, which is a use (`x-expires`).
+    pub fn touch(&mut self, now_ms: u64) {
+        self.unused_since_ms = now_ms;
+    }
+}

@@ -1,0 +1,160 @@
+//! The arguments of `queue.declare`, read once (RabbitMQ's names and ranges).
+
+use std::sync::Arc;
+
+use shunt_types::{ExchangeName, FieldTable, Value};
+
+/// What a full queue does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Overflow {
+    /// Drops the oldest message.
+    #[default]
+    DropHead,
+    /// Refuses publishers.
+    RejectPublish,
+    /// Refuses publishers and dead-letters what they sent.
+    RejectPublishDeadLetter,
+}
+
+/// Where dead messages go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetterTarget {
+    /// The exchange, `x-dead-letter-exchange`.
+    pub exchange: ExchangeName,
+    /// The routing key, where it isn't the message's own.
+    pub routing_key: Option<Arc<str>>,
+}
+
+/// How a queue behaves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QueueSettings {
+    /// `x-max-priority`.
+    pub max_priority: Option<u8>,
+    /// `x-message-ttl`, milliseconds.
+    pub message_ttl_ms: Option<u64>,
+    /// `x-expires`, milliseconds.
+    pub expires_ms: Option<u64>,
+    /// `x-max-length`, ready messages.
+    pub max_length: Option<u64>,
+    /// `x-max-length-bytes`, bytes of the ready messages' bodies.
+    pub max_length_bytes: Option<u64>,
+    /// `x-overflow`.
+    pub overflow: Overflow,
+    /// `x-dead-letter-exchange` and `x-dead-letter-routing-key`.
+    pub dead_letter: Option<DeadLetterTarget>,
+    /// `x-single-active-consumer`.
+    pub single_active_consumer: bool,
+}
+
+/// RabbitMQ's longest time, ten years, in milliseconds.
+const TIME_MAX_MS: i64 = 315_360_000_000;
+
+/// Arguments that belong to other queue types, which RabbitMQ refuses on a classic queue.
+const FOREIGN: [&str; 13] = [
+    "x-delivery-limit",
+    "x-dead-letter-strategy",
+    "x-quorum-initial-group-size",
+    "x-consumer-timeout",
+    "x-consumer-disconnected-timeout",
+    "x-delayed-retry-type",
+    "x-delayed-retry-min",
+    "x-delayed-retry-max",
+    "x-max-age",
+    "x-stream-max-segment-size-bytes",
+    "x-stream-filter-size-bytes",
+    "x-initial-cluster-size",
+    "x-max-in-memory-length",
+];
+
+impl QueueSettings {
+    /// Reads the arguments of a classic queue. Arguments that nobody knows are let through, as
+    /// RabbitMQ does.
+    ///
+    /// # Errors
+    /// What is wrong with which argument, for `PRECONDITION_FAILED` (406).
+    pub fn from_arguments(arguments: &FieldTable) -> Result<Self, String> {
+        match arguments.get("x-queue-type") {
+            None => {}
+            Some(value) if matches!(value.as_text(), Some("classic" | "default")) => {}
+            Some(value) => {
+                let value = value.as_text().unwrap_or(value.type_name());
+                return Err(format!(
+                    "invalid arg 'x-queue-type': '{value}' is not available, must be 'classic'"
+                ));
+            }
+        }
+        if let Some(name) = FOREIGN.iter().find(|name| arguments.get(name).is_some()) {
+            return Err(format!("invalid arg '{name}' for a queue of type classic"));
+        }
+        let text = |name: &str| match arguments.get(name) {
+            None => Ok(None),
+            Some(value) => match value.as_text() {
+                Some(text) => Ok(Some(text)),
+                None => Err(unacceptable(name, value, "longstr")),
+            },
+        };
+        let exchange = text("x-dead-letter-exchange")?
+            .map(|name| {
+                ExchangeName::new(name)
+                    .map_err(|error| format!("invalid arg 'x-dead-letter-exchange': {error}"))
+            })
+            .transpose()?;
+        let routing_key = text("x-dead-letter-routing-key")?;
+        let dead_letter = match (exchange, routing_key) {
+            (Some(exchange), key) => {
+                Some(DeadLetterTarget { exchange, routing_key: key.map(Arc::from) })
+            }
+            (None, None) => None,
+            (None, Some(_)) => {
+                return Err(
+                    "invalid arg 'x-dead-letter-routing-key': routing_key_but_no_dlx_defined"
+                        .into(),
+                );
+            }
+        };
+        let overflow = match text("x-overflow")? {
+            None | Some("drop-head") => Overflow::DropHead,
+            Some("reject-publish") => Overflow::RejectPublish,
+            Some("reject-publish-dlx") => Overflow::RejectPublishDeadLetter,
+            Some(other) => {
+                return Err(format!(
+                    "invalid arg 'x-overflow': '{other}', must be 'drop-head', 'reject-publish' \
+                     or 'reject-publish-dlx'"
+                ));
+            }
+        };
+        if let Some(value) = arguments.get("x-queue-version")
+            && value.as_integer() != Some(2)
+        {
+            return Err("invalid arg 'x-queue-version': only 2 is supported".into());
+        }
+        let flag = |name: &str| match arguments.get(name) {
+            None => Ok(false),
+            Some(value) => value.as_boolean().ok_or_else(|| unacceptable(name, value, "bool")),
+        };
+        let integer = |name: &str, min, max| integer(arguments, name, min, max);
+        Ok(Self {
+            max_priority: integer("x-max-priority", 0, 255)?.map(|n| n as u8),
+            message_ttl_ms: integer("x-message-ttl", 0, TIME_MAX_MS)?,
+            expires_ms: integer("x-expires", 1, TIME_MAX_MS)?,
+            max_length: integer("x-max-length", 0, i64::MAX)?,
+            max_length_bytes: integer("x-max-length-bytes", 0, i64::MAX)?,
+            overflow,
+            dead_letter,
+            single_active_consumer: flag("x-single-active-consumer")?,
+        })
+    }
+}
+
+fn integer(arguments: &FieldTable, name: &str, min: i64, max: i64) -> Result<Option<u64>, String> {
+    let Some(value) = arguments.get(name) else { return Ok(None) };
+    match value.as_integer() {
+        Some(n) if (min..=max).contains(&n) => Ok(Some(n as u64)),
+        Some(n) => Err(format!("invalid arg '{name}': {n}, must be from {min} to {max}")),
+        None => Err(unacceptable(name, value, "an integer")),
+    }
+}
+
+fn unacceptable(name: &str, value: &Value, wanted: &str) -> String {
+    format!("invalid arg '{name}': unacceptable type {}, must be {wanted}", value.type_name())
+}

@@ -1,0 +1,116 @@
+//! Dead-lettering: a message that was rejected, expired or dropped is published again to its
+//! queue's dead-letter exchange, with the headers that tell its story (`x-death` and its kin).
+
+use shunt_types::{AmqpError, FieldTable, Message, QueueId, Value};
+
+use super::{PublishOptions, Shard};
+use crate::queue::{Dead, DeadLetterTarget};
+use shunt_routing::Topology;
+
+impl Shard {
+    /// Publishes what died in a queue. A missing dead-letter exchange, or one that leads nowhere,
+    /// drops the message, as in RabbitMQ.
+    pub(super) fn bury_dead(&mut self, index: u32) {
+        let now_s = self.now_ms / 1000;
+        let Some(slot) = self.slots.get_mut(index as usize).and_then(Option::as_mut) else {
+            return;
+        };
+        let dead = slot.queue.take_dead();
+        let Some(target) = slot.queue.settings().dead_letter.clone() else { return };
+        let queue = slot.name.clone();
+        let topology = slot.vhost.topology();
+        let Some(exchange) = topology.exchange_named(target.exchange.as_str()) else { return };
+        for dead in dead {
+            let Ok(message) = letter(&dead, queue.as_str(), &target, now_s) else { continue };
+            let visited = cycle(&message, &topology);
+            let options = PublishOptions { topology: &topology, exchange, user: "", confirm: None };
+            self.publish_except(&options, message, &visited);
+        }
+    }
+}
+
+/// The message as the dead-letter exchange gets it.
+fn letter(
+    dead: &Dead,
+    queue: &str,
+    target: &DeadLetterTarget,
+    now_s: u64,
+) -> Result<Message, AmqpError> {
+    let message = &dead.message;
+    let mut properties = message.properties().to_owned();
+    let expiration = properties.expiration.take();
+    let headers = properties.headers.get_or_insert_default();
+    let keys = routing_keys(message, headers);
+    let mut deaths = match headers.remove("x-death") {
+        Some(Value::Array(deaths)) => deaths,
+        _ => Vec::new(),
+    };
+    let reason = dead.reason.name();
+    let known = deaths.iter().position(|death| is_death(death, queue, reason));
+    let mut death = match known.map(|index| deaths.remove(index)) {
+        Some(Value::Table(death)) => death,
+        _ => FieldTable::new(),
+    };
+    let count = death.get("count").and_then(Value::as_integer).unwrap_or(0);
+    death.insert("count", Value::I64(count + 1));
+    death.insert("reason", Value::from(reason));
+    death.insert("queue", Value::from(queue));
+    if count == 0 {
+        death.insert("time", Value::Timestamp(now_s));
+    }
+    death.insert("exchange", Value::from(message.exchange()));
+    death.insert("routing-keys", Value::Array(keys));
+    if let Some(expiration) = expiration {
+        death.insert("original-expiration", Value::from(expiration));
+    }
+    deaths.insert(0, Value::Table(death));
+    headers.insert("x-death", Value::Array(deaths));
+    for (when, always) in [("first", false), ("last", true)] {
+        let name = |what: &str| format!("x-{when}-death-{what}");
+        if always || headers.get(&name("queue")).is_none() {
+            headers.insert(name("reason"), Value::from(reason));
+            headers.insert(name("queue"), Value::from(queue));
+            headers.insert(name("exchange"), Value::from(message.exchange()));
+        }
+    }
+    if target.routing_key.is_some() {
+        headers.remove("BCC");
+    }
+    let key = target.routing_key.as_deref().unwrap_or(message.routing_key());
+    message
+        .republished(target.exchange.as_str(), key, &properties)
+        .map_err(|error| AmqpError::precondition_failed(error.to_string()))
+}
+
+fn is_death(death: &Value, queue: &str, reason: &str) -> bool {
+    let Value::Table(death) = death else { return false };
+    let text = |name: &str| death.get(name).and_then(Value::as_text);
+    text("queue") == Some(queue) && text("reason") == Some(reason)
+}
+
+/// The keys that a message was routed by: its own and those of `CC`.
+fn routing_keys(message: &Message, headers: &FieldTable) -> Vec<Value> {
+    let mut keys = vec![Value::from(message.routing_key())];
+    if let Some(Value::Array(more)) = headers.get("CC") {
+        keys.extend(more.iter().cloned());
+    }
+    keys
+}
+
+/// The queues that must not get the letter: it died there before, and nobody rejected it since,
+/// so it would go round for ever (RabbitMQ, `rabbit_dead_letter`).
+fn cycle(letter: &Message, topology: &crate::metadata::Topology) -> Vec<QueueId> {
+    let Some(shunt_types::ValueRef::Array(deaths)) = letter.properties().header("x-death") else {
+        return Vec::new();
+    };
+    let mut visited = Vec::new();
+    for death in deaths.iter() {
+        let shunt_types::ValueRef::Table(death) = death else { break };
+        let text = |name: &str| death.get(name).and_then(|value| value.as_text());
+        if text("reason") == Some("rejected") {
+            break;
+        }
+        visited.extend(text("queue").and_then(|name| topology.queue(name)));
+    }
+    visited
+}

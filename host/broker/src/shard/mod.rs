@@ -1,0 +1,342 @@
+//! A shard: the queues of one thread, and how messages reach them.
+//!
+//! A publish to a queue of this shard is a function call; what goes to another shard is collected
+//! and leaves as one batch when the shard is [flushed](Shard::flush), once per socket read.
+//! Deliveries are made then too: each queue that got something is dealt out once.
+
+mod dead_letter;
+mod inbox;
+mod publish;
+mod requests;
+#[cfg(test)]
+mod tests;
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::sync::Arc;
+
+use shunt_types::{Message, QueueId, ShardId};
+
+use inbox::PublishBatch;
+pub use inbox::{Inbox, Task};
+pub use publish::{PublishOptions, PublishOutcome, Publisher, RemotePublisher};
+pub use requests::{Consumer, DeleteOptions};
+
+use crate::broker::Broker;
+use crate::ports::{CancelReason, ConfirmSink, Confirmation, ConsumerSink, Flow};
+use crate::queue::{ConsumerId, Enqueued, Queue, QueueSettings, Settlement};
+use shunt_routing::Walk;
+
+/// A queue with what the shard keeps for it.
+struct Slot {
+    queue: Queue,
+    vhost: Arc<crate::Vhost>,
+    name: shunt_types::QueueName,
+    auto_delete: bool,
+    /// By [`ConsumerId::slot`].
+    sinks: Vec<Option<Box<dyn ConsumerSink>>>,
+    /// Whether the slot stands in the list of those with work.
+    is_dirty: bool,
+    /// The earliest entry for this slot in the heap of deadlines.
+    deadline_ms: u64,
+}
+
+/// The queues of one thread. Not shared: other threads post to its [`Inbox`].
+pub struct Shard {
+    id: ShardId,
+    broker: Arc<Broker>,
+    now_ms: u64,
+    slots: Vec<Option<Slot>>,
+    dirty: Vec<u32>,
+    deadlines: BinaryHeap<Reverse<(u64, u32)>>,
+    outboxes: Vec<Outbox>,
+    walk: Walk,
+    /// Answers for publishers on other shards, of the batch that is being worked on.
+    confirmations: Vec<Confirmation>,
+}
+
+/// What is collected for one other shard.
+#[derive(Default)]
+struct Outbox {
+    publishes: Vec<PublishBatch>,
+    settlements: Vec<(QueueId, shunt_types::DeliveryId, Settlement)>,
+}
+
+impl Shard {
+    /// The shard `id` of `broker`, without queues.
+    pub fn new(id: ShardId, broker: Arc<Broker>) -> Self {
+        let outboxes = (0..broker.shard_count()).map(|_| Outbox::default()).collect();
+        let now_ms = broker.now_ms();
+        Self {
+            id,
+            broker,
+            now_ms,
+            slots: Vec::new(),
+            dirty: Vec::new(),
+            deadlines: BinaryHeap::new(),
+            outboxes,
+            walk: Walk::new(),
+            confirmations: Vec::new(),
+        }
+    }
+
+    /// Its id.
+    pub fn id(&self) -> ShardId {
+        self.id
+    }
+
+    /// The broker that it is a part of.
+    pub fn broker(&self) -> &Arc<Broker> {
+        &self.broker
+    }
+
+    /// Takes the time for what follows; once per batch.
+    pub fn tick(&mut self) {
+        self.now_ms = self.broker.now_ms();
+    }
+
+    /// Performs everything that other threads posted.
+    pub fn run_inbox(&mut self) {
+        self.tick();
+        let broker = self.broker.clone();
+        let mut tasks = broker.inbox(self.id).take();
+        for task in tasks.drain(..) {
+            self.run(task);
+        }
+        broker.inbox(self.id).give_back(tasks);
+        self.flush();
+    }
+
+    fn run(&mut self, task: Task) {
+        match task {
+            Task::Create(creation) => self.create(*creation),
+            Task::Publish(batches) => batches.into_iter().for_each(|b| self.take_batch(b)),
+            Task::Settle(batch) => {
+                for (queue, delivery, settlement) in batch {
+                    self.settle(queue, delivery, settlement);
+                }
+            }
+            Task::Resume(queue, consumer) => self.resume(queue, consumer),
+            Task::Call(call) => call(self),
+        }
+    }
+
+    fn take_batch(&mut self, batch: PublishBatch) {
+        for (queue, message, token) in batch.items {
+            let accepted = self.enqueue(queue, message) == Enqueued::Accepted;
+            self.confirmations.extend(token.map(|token| Confirmation { token, accepted }));
+        }
+        if let Some(reply) = batch.reply {
+            reply.confirm(&self.confirmations);
+        }
+        self.confirmations.clear();
+    }
+
+    /// Puts a message into one of this shard's queues. A queue that is gone takes it and drops
+    /// it, as RabbitMQ confirms a publish to a queue deleted meanwhile.
+    fn enqueue(&mut self, id: QueueId, message: Message) -> Enqueued {
+        let now_ms = self.now_ms;
+        let Some(slot) = self.slot(id) else { return Enqueued::Accepted };
+        if slot.queue.is_bounded() {
+            self.deal(id.slot());
+        }
+        let Some(slot) = self.slot(id) else { return Enqueued::Accepted };
+        let outcome = slot.queue.enqueue(now_ms, message);
+        if slot.queue.is_bounded() {
+            self.deal(id.slot());
+        }
+        self.mark_dirty(id.slot());
+        outcome
+    }
+
+    /// Settles a delivery of any shard's queue.
+    pub fn settle(
+        &mut self,
+        queue: QueueId,
+        delivery: shunt_types::DeliveryId,
+        settlement: Settlement,
+    ) {
+        if queue.shard() != self.id {
+            let outbox = &mut self.outboxes[usize::from(queue.shard().0)];
+            outbox.settlements.push((queue, delivery, settlement));
+            return;
+        }
+        if let Some(slot) = self.slot(queue) {
+            slot.queue.settle(delivery, settlement);
+            self.mark_dirty(queue.slot());
+        }
+    }
+
+    /// The sink of a consumer has room again; any shard's queue.
+    pub fn resume(&mut self, queue: QueueId, consumer: ConsumerId) {
+        if queue.shard() != self.id {
+            self.broker.inbox(queue.shard()).post(Task::Resume(queue, consumer));
+            return;
+        }
+        if let Some(slot) = self.slot(queue) {
+            slot.queue.resume(consumer);
+            if let Some(sink) = slot.sinks.get_mut(consumer.slot()).and_then(Option::as_mut) {
+                sink.resumed();
+            }
+            self.mark_dirty(queue.slot());
+        }
+    }
+
+    /// Deals out what came in, and sends off what goes to other shards. Once per batch.
+    pub fn flush(&mut self) {
+        // Dead letters reach other queues of this shard, so dealing may make more work.
+        while let Some(slot) = self.dirty.pop() {
+            if let Some(slot) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) {
+                slot.is_dirty = false;
+            }
+            self.deal(slot);
+        }
+        for (shard, outbox) in self.outboxes.iter_mut().enumerate() {
+            let inbox = self.broker.inbox(ShardId(shard as u16));
+            if !outbox.publishes.is_empty() {
+                inbox.post(Task::Publish(std::mem::take(&mut outbox.publishes)));
+            }
+            if !outbox.settlements.is_empty() {
+                inbox.post(Task::Settle(std::mem::take(&mut outbox.settlements)));
+            }
+        }
+    }
+
+    /// Hands out what one queue can hand out, then expires and drops what is over.
+    fn deal(&mut self, index: u32) {
+        let now_ms = self.now_ms;
+        let Some(slot) = self.slots.get_mut(index as usize).and_then(Option::as_mut) else {
+            return;
+        };
+        let mut last = None;
+        let mut several = false;
+        while let Some((consumer, delivery)) = slot.queue.next_delivery(now_ms) {
+            let Some(sink) = slot.sinks.get_mut(consumer.slot()).and_then(Option::as_mut) else {
+                slot.queue.undeliver(consumer, delivery);
+                continue;
+            };
+            several |= last.is_some_and(|last| last != consumer);
+            last = Some(consumer);
+            match sink.deliver(Consumer { queue: slot.queue.id(), id: consumer }, delivery) {
+                Flow::Open => {}
+                Flow::Full => slot.queue.pause(consumer),
+                Flow::Refused(delivery) => slot.queue.undeliver(consumer, delivery),
+            }
+        }
+        if several {
+            slot.sinks.iter_mut().flatten().for_each(|sink| sink.flush());
+        } else if let Some(sink) = last.and_then(|id| slot.sinks[id.slot()].as_mut()) {
+            sink.flush();
+        }
+        slot.queue.expire(now_ms);
+        slot.queue.enforce_bounds();
+        if let Some(deadline) = slot.queue.next_deadline_ms()
+            && deadline < slot.deadline_ms
+        {
+            slot.deadline_ms = deadline;
+            self.deadlines.push(Reverse((deadline, index)));
+        }
+        if slot.queue.has_dead() {
+            self.bury_dead(index);
+        }
+    }
+
+    /// When [`Shard::run_deadlines`] wants to be called next; Unix milliseconds.
+    pub fn next_deadline_ms(&self) -> Option<u64> {
+        self.deadlines.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Expires messages and queues whose time is over.
+    pub fn run_deadlines(&mut self) {
+        self.tick();
+        while let Some(&Reverse((at, index))) = self.deadlines.peek() {
+            if at > self.now_ms {
+                break;
+            }
+            self.deadlines.pop();
+            let now_ms = self.now_ms;
+            let Some(slot) = self.slots.get_mut(index as usize).and_then(Option::as_mut) else {
+                continue;
+            };
+            slot.deadline_ms = u64::MAX;
+            if slot.queue.is_expired(now_ms) {
+                let id = slot.queue.id();
+                self.remove(id);
+            } else {
+                self.deal(index);
+            }
+        }
+        self.flush();
+    }
+
+    fn create(&mut self, creation: Creation) {
+        let index = creation.id.slot() as usize;
+        if self.slots.len() <= index {
+            self.slots.resize_with(index + 1, || None);
+        }
+        self.slots[index] = Some(Slot {
+            queue: Queue::new(creation.id, creation.settings, self.now_ms),
+            vhost: creation.vhost,
+            name: creation.name,
+            auto_delete: creation.auto_delete,
+            sinks: Vec::new(),
+            is_dirty: false,
+            deadline_ms: u64::MAX,
+        });
+        // A queue that nobody ever uses expires too.
+        self.mark_dirty(creation.id.slot());
+    }
+
+    /// Takes a queue out, ends its consumers, and frees its name; how many messages were ready.
+    fn remove(&mut self, id: QueueId) -> u64 {
+        if self.slot(id).is_none() {
+            return 0;
+        }
+        let Some(mut slot) = self.slots[id.slot() as usize].take() else { return 0 };
+        for sink in slot.sinks.iter_mut().flatten() {
+            sink.cancelled(CancelReason::QueueDeleted);
+            sink.flush();
+        }
+        self.broker.forget_queue(&slot.vhost, &slot.name, id);
+        slot.queue.stats().ready
+    }
+
+    /// The slot of a queue of this shard, if it is still that queue.
+    fn slot(&mut self, id: QueueId) -> Option<&mut Slot> {
+        let index = id.slot() as usize;
+        let known = |slot: &Option<Slot>| slot.as_ref().is_some_and(|s| s.queue.id() == id);
+        if !self.slots.get(index).is_some_and(known) {
+            // The snapshot shows a queue as soon as its creation was posted; the post itself may
+            // still wait in the inbox.
+            self.run_creations();
+        }
+        self.slots.get_mut(index)?.as_mut().filter(|slot| slot.queue.id() == id)
+    }
+
+    fn run_creations(&mut self) {
+        let broker = self.broker.clone();
+        for creation in broker.inbox(self.id).take_creations() {
+            self.create(creation);
+        }
+    }
+
+    fn mark_dirty(&mut self, index: u32) {
+        if let Some(slot) = self.slots.get_mut(index as usize).and_then(Option::as_mut)
+            && !std::mem::replace(&mut slot.is_dirty, true)
+        {
+            self.dirty.push(index);
+        }
+    }
+}
+
+/// A queue to be made on its shard.
+pub struct Creation {
+    pub(crate) id: QueueId,
+    pub(crate) vhost: Arc<crate::Vhost>,
+    pub(crate) name: shunt_types::QueueName,
+    pub(crate) auto_delete: bool,
+    pub(crate) settings: QueueSettings,
+}
+
+/// Whether and where the answers of queues on other shards are wanted.
+pub(crate) type Reply = Option<Arc<dyn ConfirmSink>>;

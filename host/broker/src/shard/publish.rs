@@ -1,0 +1,289 @@
+//! A publish: from the exchange to the queues, on any thread.
+
+use std::sync::Arc;
+
+use shunt_routing::{Exchange, Header, RouteFailure, Walk};
+use shunt_types::{
+    AmqpError, FieldTable, Message, PropertiesRef, QueueId, ShardId, Value, ValueRef,
+};
+use smallvec::SmallVec;
+
+use super::{Outbox, PublishBatch, Shard, Task};
+use crate::broker::Broker;
+use crate::metadata::Topology;
+use crate::ports::ConfirmSink;
+use crate::queue::Enqueued;
+
+/// What a publish needs beside the message.
+#[derive(Clone, Copy)]
+pub struct PublishOptions<'a> {
+    /// The virtual host, as the publisher sees it now.
+    pub topology: &'a Topology,
+    /// The exchange.
+    pub exchange: &'a Exchange,
+    /// The user who publishes.
+    pub user: &'a str,
+    /// The publisher's token and where answers go, if it waits for a confirm.
+    pub confirm: Option<(u64, &'a Arc<dyn ConfirmSink>)>,
+}
+
+/// What became of a publish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PublishOutcome {
+    /// It is in at least one queue, or on its way there.
+    Routed {
+        /// Answers that are still to come, each with the publisher's token.
+        pending: u32,
+        /// Whether a queue has refused it already.
+        rejected: bool,
+    },
+    /// No queue was bound for it.
+    Unroutable,
+    /// A route failed, and the exchange's policy keeps it from every queue.
+    Failed(RouteFailure),
+}
+
+/// Puts messages into queues: at once into those of its own shard, by batch into the others.
+pub trait Publisher {
+    /// Routes one message and puts it into its queues.
+    ///
+    /// # Errors
+    /// `PRECONDITION_FAILED` (406) where the headers `CC` or `BCC` are no arrays of texts.
+    fn publish(
+        &mut self,
+        options: &PublishOptions<'_>,
+        message: Message,
+    ) -> Result<PublishOutcome, AmqpError>;
+}
+
+/// What the walk found, before anything was put anywhere.
+enum Routed {
+    /// To the queues in the walk: this message, which may have been changed on the way.
+    To(Message),
+    Nowhere,
+    Failed(RouteFailure),
+}
+
+impl Publisher for Shard {
+    fn publish(
+        &mut self,
+        options: &PublishOptions<'_>,
+        message: Message,
+    ) -> Result<PublishOutcome, AmqpError> {
+        let mut walk = std::mem::take(&mut self.walk);
+        let outcome = route(&mut walk, options, message).map(|routed| {
+            settle_outcome(&walk, routed, |queue, message| self.dispatch(queue, message, options))
+        });
+        self.walk = walk;
+        outcome
+    }
+}
+
+impl Shard {
+    /// Publishes to all queues but those in `except`.
+    pub(super) fn publish_except(
+        &mut self,
+        options: &PublishOptions<'_>,
+        message: Message,
+        except: &[QueueId],
+    ) {
+        let mut walk = std::mem::take(&mut self.walk);
+        if let Ok(Routed::To(message)) = route(&mut walk, options, message) {
+            for &queue in walk.queues().iter().filter(|queue| !except.contains(queue)) {
+                self.dispatch(queue, message.clone(), options);
+            }
+        }
+        self.walk = walk;
+    }
+
+    fn dispatch(
+        &mut self,
+        queue: QueueId,
+        message: Message,
+        options: &PublishOptions<'_>,
+    ) -> Option<Enqueued> {
+        if queue.shard() == self.id {
+            return Some(self.enqueue(queue, message));
+        }
+        self.outboxes[usize::from(queue.shard().0)].publish(queue, message, options.confirm);
+        None
+    }
+}
+
+impl Outbox {
+    fn publish(
+        &mut self,
+        queue: QueueId,
+        message: Message,
+        confirm: Option<(u64, &Arc<dyn ConfirmSink>)>,
+    ) {
+        let reply = confirm.map(|(_, sink)| sink);
+        let same = self.publishes.last().is_some_and(|batch| match (&batch.reply, reply) {
+            (Some(a), Some(b)) => Arc::ptr_eq(a, b),
+            (None, None) => true,
+            _ => false,
+        });
+        if !same {
+            self.publishes.push(PublishBatch { items: Vec::new(), reply: reply.cloned() });
+        }
+        if let Some(batch) = self.publishes.last_mut() {
+            batch.items.push((queue, message, confirm.map(|(token, _)| token)));
+        }
+    }
+}
+
+/// A publisher on a thread without queues, such as one that serves HTTP.
+pub struct RemotePublisher {
+    broker: Arc<Broker>,
+    walk: Walk,
+    outboxes: Vec<Outbox>,
+}
+
+impl RemotePublisher {
+    /// A publisher to the queues of `broker`.
+    pub fn new(broker: Arc<Broker>) -> Self {
+        let outboxes = (0..broker.shard_count()).map(|_| Outbox::default()).collect();
+        Self { broker, walk: Walk::new(), outboxes }
+    }
+
+    /// Sends off what was published since the last time.
+    pub fn flush(&mut self) {
+        for (shard, outbox) in self.outboxes.iter_mut().enumerate() {
+            if !outbox.publishes.is_empty() {
+                let batches = std::mem::take(&mut outbox.publishes);
+                self.broker.inbox(ShardId(shard as u16)).post(Task::Publish(batches));
+            }
+        }
+    }
+}
+
+impl Publisher for RemotePublisher {
+    fn publish(
+        &mut self,
+        options: &PublishOptions<'_>,
+        message: Message,
+    ) -> Result<PublishOutcome, AmqpError> {
+        let routed = route(&mut self.walk, options, message)?;
+        Ok(settle_outcome(&self.walk, routed, |queue, message| {
+            self.outboxes[usize::from(queue.shard().0)].publish(queue, message, options.confirm);
+            None
+        }))
+    }
+}
+
+fn settle_outcome(
+    walk: &Walk,
+    routed: Routed,
+    mut dispatch: impl FnMut(QueueId, Message) -> Option<Enqueued>,
+) -> PublishOutcome {
+    let message = match routed {
+        Routed::To(message) => message,
+        Routed::Nowhere => return PublishOutcome::Unroutable,
+        Routed::Failed(failure) => return PublishOutcome::Failed(failure),
+    };
+    let mut pending = 0;
+    let mut rejected = false;
+    let mut put = |queue, message| match dispatch(queue, message) {
+        None => pending += 1,
+        Some(enqueued) => rejected |= enqueued == Enqueued::Rejected,
+    };
+    if let Some((&last, others)) = walk.queues().split_last() {
+        others.iter().for_each(|&queue| put(queue, message.clone()));
+        put(last, message);
+    }
+    PublishOutcome::Routed { pending, rejected }
+}
+
+fn route(
+    walk: &mut Walk,
+    options: &PublishOptions<'_>,
+    message: Message,
+) -> Result<Routed, AmqpError> {
+    let has_bcc = walk_from(walk, options, &message)?;
+    match walk.failure() {
+        Some(failure) if !walk.is_diverted() => Ok(Routed::Failed(failure.clone())),
+        _ if walk.queues().is_empty() => Ok(Routed::Nowhere),
+        Some(failure) => Ok(Routed::To(annotated(&message, failure)?)),
+        None if has_bcc => Ok(Routed::To(without_bcc(&message)?)),
+        None => Ok(Routed::To(message)),
+    }
+}
+
+/// Walks the exchanges, and says whether the message has a header `BCC`.
+fn walk_from(
+    walk: &mut Walk,
+    options: &PublishOptions<'_>,
+    message: &Message,
+) -> Result<bool, AmqpError> {
+    let properties = message.properties();
+    let mut keys: SmallVec<[&str; 4]> = SmallVec::new();
+    keys.push(message.routing_key());
+    let has_bcc = !properties.is_empty() && sender_selected(properties, &mut keys)?;
+    let header = Header {
+        vhost: &options.topology.vhost,
+        exchange: message.exchange(),
+        routing_keys: &keys,
+        properties,
+        body_size: message.body().len() as u64,
+        user: options.user,
+    };
+    walk.resolve(options.topology, options.exchange, &header, options.confirm.is_some());
+    Ok(has_bcc)
+}
+
+/// Adds the routing keys of the headers `CC` and `BCC`, and says whether there is a `BCC`, which
+/// no consumer may see.
+fn sender_selected<'a>(
+    properties: PropertiesRef<'a>,
+    keys: &mut SmallVec<[&'a str; 4]>,
+) -> Result<bool, AmqpError> {
+    let mut has_bcc = false;
+    for (name, value) in properties.headers().iter() {
+        if name != "CC" && name != "BCC" {
+            continue;
+        }
+        has_bcc |= name == "BCC";
+        let ValueRef::Array(selected) = value else {
+            return Err(unsupported_selection(name, value));
+        };
+        for key in selected.iter() {
+            keys.push(key.as_text().ok_or_else(|| unsupported_selection(name, key))?);
+        }
+    }
+    Ok(has_bcc)
+}
+
+fn unsupported_selection(name: &str, value: ValueRef<'_>) -> AmqpError {
+    AmqpError::precondition_failed(format!(
+        "invalid '{name}' header: must be an array of longstr, not {}",
+        value.to_owned().type_name()
+    ))
+}
+
+fn without_bcc(message: &Message) -> Result<Message, AmqpError> {
+    edited_headers(message, |headers| {
+        headers.remove("BCC");
+    })
+}
+
+/// What the failure policy `alternate` adds, so that a consumer of the alternate exchange sees
+/// why the message is there.
+fn annotated(message: &Message, failure: &RouteFailure) -> Result<Message, AmqpError> {
+    edited_headers(message, |headers| {
+        headers.remove("BCC");
+        headers.insert("x-route-error", Value::from(failure.failure.cause.name()));
+        headers.insert("x-route-error-detail", Value::from(failure.failure.detail.as_str()));
+        headers.insert("x-route-exchange", Value::from(failure.exchange.as_str()));
+    })
+}
+
+fn edited_headers(
+    message: &Message,
+    edit: impl FnOnce(&mut FieldTable),
+) -> Result<Message, AmqpError> {
+    let mut properties = message.properties().to_owned();
+    edit(properties.headers.get_or_insert_default());
+    message
+        .with_properties(&properties)
+        .map_err(|error| AmqpError::precondition_failed(error.to_string()))
+}

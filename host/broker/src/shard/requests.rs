@@ -1,0 +1,169 @@
+//! What is asked of one queue outside the path of a message: consume, fetch, purge, delete,
+//! counts. Each runs on the queue's own shard.
+
+use shunt_types::{AmqpError, DeliveryId, QueueId};
+
+use super::Shard;
+use crate::ports::{ConsumerSink, Delivery};
+use crate::queue::{ConsumerId, ConsumerOptions, QueueStats, Settlement};
+
+/// A consumer that was added.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Consumer {
+    /// Its queue.
+    pub queue: QueueId,
+    /// Its id there.
+    pub id: ConsumerId,
+}
+
+/// What must hold for a queue to be deleted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DeleteOptions {
+    /// No consumers.
+    pub if_unused: bool,
+    /// No ready messages.
+    pub if_empty: bool,
+}
+
+impl Shard {
+    /// Adds a consumer, whose first deliveries follow with the next flush.
+    ///
+    /// # Errors
+    /// `ACCESS_REFUSED` (403) for an exclusive conflict, `NOT_FOUND` (404) for a queue that is
+    /// gone.
+    pub fn consume(
+        &mut self,
+        queue: QueueId,
+        options: ConsumerOptions,
+        sink: Box<dyn ConsumerSink>,
+    ) -> Result<Consumer, AmqpError> {
+        let slot = self.slot(queue).ok_or_else(gone)?;
+        let id = slot.queue.subscribe(options).map_err(|error| {
+            let vhost = &slot.vhost.name();
+            AmqpError::new(
+                error.code,
+                format!("queue '{}' in vhost '{vhost}' {}", slot.name, error.explanation),
+            )
+        })?;
+        if slot.sinks.len() <= id.slot() {
+            slot.sinks.resize_with(id.slot() + 1, || None);
+        }
+        slot.sinks[id.slot()] = Some(sink);
+        self.mark_dirty(queue.slot());
+        Ok(Consumer { queue, id })
+    }
+
+    /// Takes a consumer out. An auto-delete queue goes with its last one.
+    pub fn cancel(&mut self, consumer: Consumer) {
+        let now_ms = self.now_ms;
+        let Some(slot) = self.slot(consumer.queue) else { return };
+        if !slot.queue.unsubscribe(now_ms, consumer.id) {
+            return;
+        }
+        slot.sinks[consumer.id.slot()] = None;
+        if slot.auto_delete && slot.queue.lost_all_consumers() {
+            self.remove(consumer.queue);
+        } else {
+            self.mark_dirty(consumer.queue.slot());
+        }
+    }
+
+    /// Changes how many unsettled deliveries a consumer may hold.
+    pub fn set_prefetch(&mut self, consumer: Consumer, prefetch: u16) {
+        if let Some(slot) = self.slot(consumer.queue) {
+            slot.queue.set_prefetch(consumer.id, prefetch);
+            self.mark_dirty(consumer.queue.slot());
+        }
+    }
+
+    /// Takes a delivery back that a consumer on another shard could not take.
+    pub fn return_undelivered(&mut self, consumer: ConsumerId, delivery: Delivery) {
+        let queue = delivery.queue;
+        if let Some(slot) = self.slot(queue) {
+            slot.queue.undeliver(consumer, delivery);
+            self.mark_dirty(queue.slot());
+        }
+    }
+
+    /// Fetches the next message (`basic.get`), and how many are left.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` (404) for a queue that is gone.
+    pub fn fetch(
+        &mut self,
+        queue: QueueId,
+        no_ack: bool,
+    ) -> Result<Option<(Delivery, u64)>, AmqpError> {
+        let now_ms = self.now_ms;
+        let slot = self.slot(queue).ok_or_else(gone)?;
+        let fetched = slot.queue.fetch(now_ms, no_ack);
+        self.mark_dirty(queue.slot());
+        Ok(fetched)
+    }
+
+    /// Settles a delivery of this shard's own queue at once; whether it was there.
+    pub fn settle_now(
+        &mut self,
+        queue: QueueId,
+        delivery: DeliveryId,
+        settlement: Settlement,
+    ) -> bool {
+        let Some(slot) = self.slot(queue) else { return false };
+        let settled = slot.queue.settle(delivery, settlement);
+        self.mark_dirty(queue.slot());
+        settled
+    }
+
+    /// Drops the ready messages, and answers how many they were.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` (404) for a queue that is gone.
+    pub fn purge(&mut self, queue: QueueId) -> Result<u64, AmqpError> {
+        Ok(self.slot(queue).ok_or_else(gone)?.queue.purge())
+    }
+
+    /// Deletes a queue, and answers how many messages were ready; 0 for a queue that is gone.
+    ///
+    /// # Errors
+    /// `PRECONDITION_FAILED` (406) where an option is not met.
+    pub fn delete_queue(
+        &mut self,
+        queue: QueueId,
+        options: DeleteOptions,
+    ) -> Result<u64, AmqpError> {
+        let Some(slot) = self.slot(queue) else { return Ok(0) };
+        let stats = slot.queue.stats();
+        let refusal = if options.if_unused && stats.consumers > 0 {
+            "in use"
+        } else if options.if_empty && stats.ready > 0 {
+            "not empty"
+        } else {
+            return Ok(self.remove(queue));
+        };
+        let (name, vhost) = (&slot.name, slot.vhost.name());
+        Err(AmqpError::precondition_failed(format!("queue '{name}' in vhost '{vhost}' {refusal}")))
+    }
+
+    /// Counts and state of a queue; nothing for one that is gone.
+    pub fn queue_stats(&mut self, queue: QueueId) -> Option<QueueStats> {
+        self.slot(queue).map(|slot| slot.queue.stats())
+    }
+
+    /// Counts and state of every queue of this shard.
+    pub fn all_queue_stats(&self) -> Vec<(QueueId, QueueStats)> {
+        let slots = self.slots.iter().flatten();
+        slots.map(|slot| (slot.queue.id(), slot.queue.stats())).collect()
+    }
+
+    /// Notes that a queue was declared again (`x-expires` starts anew).
+    pub fn touch(&mut self, queue: QueueId) {
+        let now_ms = self.now_ms;
+        if let Some(slot) = self.slot(queue) {
+            slot.queue.touch(now_ms);
+        }
+    }
+}
+
+fn gone() -> AmqpError {
+    AmqpError::not_found("the queue was deleted")
+}
