@@ -206,6 +206,23 @@ impl<K, V> Entry<K, V> {
 }
 
 impl<K, V> Slot<K, V> {
+    fn fold<'a, B, F>(&'a self, initial: B, fold: &mut F) -> B
+    where
+        F: FnMut(B, (&'a K, &'a V)) -> B,
+    {
+        let mut folded = initial;
+        if let Self::Branch(slots) = self {
+            for slot in slots.iter() {
+                folded = slot.fold(folded, fold);
+            }
+        }
+        for entry in self.entries() {
+            folded = fold(folded, (&entry.key, &entry.value));
+        }
+        folded
+    }
+
+    /// The entries that stand in the slot itself.
     fn entries(&self) -> &[Entry<K, V>] {
         match self {
             Self::Leaf(entries) => entries,
@@ -354,6 +371,20 @@ impl<'a, K, V> Iterator for Iter<'a, K, V> {
     fn size_hint(&self) -> (usize, Option<usize>) {
         (self.left, Some(self.left))
     }
+
+    /// Faster than `next` by `next`, which asks at each entry where it stands.
+    fn fold<B, F: FnMut(B, Self::Item) -> B>(self, initial: B, mut fold: F) -> B {
+        let mut folded = initial;
+        for entry in self.leaf {
+            folded = fold(folded, (&entry.key, &entry.value));
+        }
+        for row in self.pending.into_iter().rev() {
+            for slot in row {
+                folded = slot.fold(folded, &mut fold);
+            }
+        }
+        folded
+    }
 }
 
 impl<K, V> ExactSizeIterator for Iter<'_, K, V> {}
@@ -410,6 +441,12 @@ mod tests {
         assert_eq!(map.iter().len(), expected.len());
         let entries: HashMap<u16, u32> = map.iter().map(|(&k, &v)| (k.into(), v)).collect();
         assert_eq!(&entries, expected);
+        let mut rest = map.iter();
+        let mut stepped: HashMap<u16, u32> =
+            rest.by_ref().take(map.len() / 2).map(|(&k, &v)| (k.into(), v)).collect();
+        assert_eq!(rest.len(), map.len() - stepped.len());
+        rest.for_each(|(&k, &v)| assert_eq!(stepped.insert(k.into(), v), None));
+        assert_eq!(&stepped, expected);
         for k in 0..100 {
             assert_eq!(map.get(&key(k)), expected.get(&k));
         }

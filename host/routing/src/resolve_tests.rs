@@ -11,7 +11,6 @@ use crate::fixture::{Publish, binding, create, queue, queue_id};
 use crate::native::{Direct, Fanout};
 
 /// Exchanges and queues by name; queues are `q1`, `q2` and so on.
-#[derive(Default)]
 struct Host {
     exchanges: Vec<Exchange>,
     queues: BTreeMap<String, QueueId>,
@@ -20,8 +19,8 @@ struct Host {
 impl Host {
     /// A virtual host with the default exchange and nine queues.
     fn new() -> Self {
-        let mut host = Self::default();
-        host.queues = (1..10).map(|n| (format!("q{n}"), queue_id(n))).collect();
+        let queues = (1..10).map(|n| (format!("q{n}"), queue_id(n))).collect();
+        let mut host = Self { exchanges: Vec::new(), queues };
         host.declare("", create(&Direct, &[]).unwrap());
         host
     }
