@@ -224,7 +224,12 @@ impl Leaf {
     fn remove(&mut self, binding: &Binding) -> Left {
         if let Ok(index) = self.position(binding) {
             let bindings = &mut self.members[index].bindings;
-            if let Some(old) = bindings.iter().position(|(bound, _)| **bound == *binding) {
+            // Bindings that differ in arguments alone weigh the same: either may go. Comparing
+            // arguments would also never find one that holds a NaN.
+            let same = |bound: &Binding| {
+                bound.destination == binding.destination && bound.key == binding.key
+            };
+            if let Some(old) = bindings.iter().position(|(bound, _)| same(bound)) {
                 bindings.remove(old);
             }
             if bindings.is_empty() {

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
+use shunt_types::Value;
 
 use super::*;
-use crate::fixture::{binding, queue};
+use crate::fixture::{binding, binding_with, queue};
 
 fn tree(weights: &[(u32, u32)]) -> Tree {
     let mut tree = Tree::default();
@@ -88,6 +89,15 @@ fn the_first_binding_of_a_destination_counts_until_it_goes() {
     assert!((800..1200).contains(&share(&tree)), "it takes over");
     tree.remove(&light);
     assert_eq!(share(&tree), 0);
+}
+
+#[test]
+fn a_binding_goes_whatever_its_arguments() {
+    let nan = binding_with(queue(1), "5", &[("n", Value::F64(f64::NAN))]);
+    let mut tree = Tree::default();
+    tree.add(&nan, 5);
+    tree.remove(&nan);
+    assert_eq!(tree.pick(7), None);
 }
 
 #[test]
