@@ -18,6 +18,10 @@ target=wasm32-unknown-unknown
 check=false
 [ "${1:-}" = --check ] && { check=true; shift; }
 
+# Cargo hashes the paths of crates into the names of symbols, and the names decide the order of
+# functions. So the sources are built from one path on every machine.
+tree=/tmp/shunt-build-routes
+
 # A route needs little stack, and a small one leaves it with one page of memory.
 stack_size=32768
 
@@ -57,11 +61,20 @@ use_debian() {
     export CARGO_HOME=$cargo_home
 }
 
+copy_sources() {
+    mkdir -p "$tree"
+    [ -O "$tree" ] || { echo "$tree belongs to somebody else" >&2; exit 1; }
+    exec 9>"$tree/lock"
+    flock 9
+    rm -rf "$tree/sdk" "$tree/examples"
+    tar -C "$root" --exclude=target -cf - sdk/rust examples | tar -C "$tree" -xf -
+}
+
 # Builds one package; no path of this machine may stay in the module.
 build_rust() {
     local flags=(
         "-Clink-arg=-zstack-size=$stack_size"
-        "--remap-path-prefix=$root=/shunt"
+        "--remap-path-prefix=$tree=/shunt"
         "--remap-path-prefix=$cargo_home=/cargo"
         "--remap-path-prefix=$($rustc --print sysroot)=/rust"
         "--remap-path-prefix=$(realpath "$($rustc --print sysroot)/lib/rustlib/src/rust" 2>/dev/null || echo /rust)=/rust"
@@ -69,7 +82,8 @@ build_rust() {
     local encoded
     encoded=$(printf '%s\x1f' "${flags[@]}")
     (
-        cd "$examples"
+        cd "$tree/examples"
+        export CARGO_TARGET_DIR=$examples/target
         RUSTC=$rustc CARGO_ENCODED_RUSTFLAGS=${encoded%$'\x1f'} \
             CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=$linker \
             "$cargo" build --quiet --locked --release --target "$target" "${build_std[@]}" -p "$1"
@@ -84,7 +98,7 @@ build_text() {
 
 check_paths() {
     local found
-    found=$(LC_ALL=C grep -aoE "($root|$HOME|/usr/)[[:print:]]*" "$1" | head -3 || true)
+    found=$(LC_ALL=C grep -aoE "($root|$HOME|$tree|/usr/)[[:print:]]*" "$1" | head -3 || true)
     [ -z "$found" ] || { echo "$1 has a path of this machine in it: $found" >&2; return 1; }
 }
 
@@ -101,6 +115,7 @@ if [ $# = 0 ]; then
     set -- $(cd "$examples/routes" && find . -mindepth 2 -maxdepth 2 \( -name Cargo.toml -o -name '*.wat' \) \
         -printf '%h\n' | sed 's|^\./||' | sort -u)
 fi
+copy_sources
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 differing=()
