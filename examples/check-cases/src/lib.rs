@@ -2,8 +2,8 @@
 //! holds for the source too. The format stands in `examples/routes/README.md`.
 
 use serde_json::Value as Json;
-use shunt_route::Description;
 use shunt_route::testing::{Data, Declared, Destination, Header};
+use shunt_route::{Description, Fields};
 
 /// Fails with the name of the first case in which the route `R` does something else.
 ///
@@ -23,6 +23,25 @@ pub fn check_cases<R: Description>(cases: &str) {
     }
     for case in items(&cases["cases"]) {
         check_case(case, &mut declared);
+    }
+}
+
+/// Fails where `route.toml` says something else than the route says about itself.
+///
+/// # Panics
+///
+/// Where it does.
+#[track_caller]
+pub fn check_description<R: Description>(route_toml: &str) {
+    let reads = <R::Header<'_> as Fields<'_>>::READS;
+    for line in [
+        format!("name = {:?}", R::NAME),
+        format!("version = {:?}", R::VERSION),
+        format!("reads = {reads:?}"),
+        format!("wants = {:?}", R::WANTS),
+    ] {
+        let found = route_toml.lines().any(|other| other == line);
+        assert!(found, "route.toml does not say: {line}");
     }
 }
 

@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::cmp::Ordering;
 
-use shunt_route::{Refusal, Table, Value};
+use shunt_route::{Refusal, Value};
 
 use crate::literal::Literal;
 
@@ -75,8 +75,9 @@ fn literal(header: &str, value: Value<'_>) -> Result<Literal, Refusal> {
 
 impl Condition {
     /// A header that is not there passes `!=` and `exists: false`, and nothing else.
-    pub(crate) fn holds(&self, headers: Option<Table<'_>>) -> bool {
-        let value = headers.map_or(Value::Absent, |headers| headers.get(&self.header));
+    pub(crate) fn holds(&self, headers: &[(&str, Value<'_>)]) -> bool {
+        let found = headers.iter().find(|(name, _)| *name == self.header);
+        let value = found.map_or(Value::Absent, |(_, value)| *value);
         let order = |literal: &Literal| literal.compare_to(value);
         match &self.test {
             Test::Equal(literal) => order(literal) == Some(Ordering::Equal),

@@ -10,7 +10,8 @@ use alloc::vec::Vec;
 
 use condition::Condition;
 use shunt_route::{
-    Binding, BindingIndex, Bindings, Destinations, Exchange, Fields, Refusal, Route, Table, route,
+    Binding, BindingIndex, Bindings, Destinations, Exchange, Fields, Refusal, Route, Table, Value,
+    route,
 };
 
 /// What a message is routed by.
@@ -57,8 +58,14 @@ impl Route for HeaderPredicate {
     }
 
     fn route(&self, header: Header<'_>, destinations: &mut Destinations) -> Result<(), Refusal> {
+        // Every condition looks for a header, so the table is decoded once.
+        let mut headers = Vec::new();
+        if let Some(table) = header.headers {
+            headers.reserve_exact(table.len() as usize);
+            headers.extend(table.iter());
+        }
         for rule in &self.rules {
-            if rule.applies(header.headers) {
+            if rule.applies(&headers) {
                 destinations.add(rule.index);
             }
         }
@@ -70,7 +77,7 @@ impl Route for HeaderPredicate {
 }
 
 impl Rule {
-    fn applies(&self, headers: Option<Table<'_>>) -> bool {
+    fn applies(&self, headers: &[(&str, Value<'_>)]) -> bool {
         let mut conditions = self.conditions.iter();
         if self.any {
             conditions.any(|condition| condition.holds(headers))
@@ -108,5 +115,10 @@ mod tests {
     #[test]
     fn cases() {
         check_cases::check_cases::<HeaderPredicate>(include_str!("../cases.json"));
+    }
+
+    #[test]
+    fn description() {
+        check_cases::check_description::<HeaderPredicate>(include_str!("../route.toml"));
     }
 }

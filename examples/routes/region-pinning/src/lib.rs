@@ -122,4 +122,9 @@ mod tests {
     fn cases() {
         check_cases::check_cases::<RegionPinning>(include_str!("../cases.json"));
     }
+
+    #[test]
+    fn description() {
+        check_cases::check_description::<RegionPinning>(include_str!("../route.toml"));
+    }
 }

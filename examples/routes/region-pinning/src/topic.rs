@@ -1,32 +1,43 @@
 //! Binding keys as topic patterns.
 
 use alloc::string::String;
+use alloc::vec::Vec;
 
 /// Words between dots, where `*` is any one word and `#` any number of words.
-pub(crate) struct Pattern(String);
+pub(crate) struct Pattern(Vec<Part>);
+
+enum Part {
+    Word(String),
+    AnyWord,
+    AnyWords,
+}
 
 impl Pattern {
     pub(crate) fn new(pattern: &str) -> Self {
-        Self(pattern.into())
+        let part = |word: &str| match word {
+            "*" => Part::AnyWord,
+            "#" => Part::AnyWords,
+            word => Part::Word(word.into()),
+        };
+        Self(Words::new(pattern).map(part).collect())
     }
 
     /// Whether `key` has this form. Only the last `#` is ever tried again, with one word more:
     /// what an earlier one could take, the last one can take too.
     pub(crate) fn matches(&self, key: &str) -> bool {
-        let mut pattern = words(&self.0);
-        let mut key = words(key);
+        let mut parts = self.0.iter();
+        let mut words = Words::new(key);
         let mut retry = None;
         loop {
-            let here = key.clone();
-            match (pattern.next(), key.next()) {
-                (Some("#"), _) => {
-                    key = here.clone();
-                    retry = Some((pattern.clone(), here));
-                    continue;
-                }
+            let part = parts.next();
+            if let Some(Part::AnyWords) = part {
+                retry = Some((parts.clone(), words.clone()));
+                continue;
+            }
+            match (part, words.next()) {
                 (None, None) => return true,
-                (Some("*"), Some(_)) => continue,
-                (Some(expected), Some(word)) if expected == word => continue,
+                (Some(Part::AnyWord), Some(_)) => continue,
+                (Some(Part::Word(expected)), Some(word)) if expected == word => continue,
                 _ => {}
             }
             let Some((after_hash, taken)) = &mut retry else {
@@ -35,15 +46,39 @@ impl Pattern {
             if taken.next().is_none() {
                 return false;
             }
-            pattern = after_hash.clone();
-            key = taken.clone();
+            parts = after_hash.clone();
+            words = taken.clone();
         }
     }
 }
 
-/// An empty key has no words, as in AMQP.
-fn words(text: &str) -> impl Iterator<Item = &str> + Clone {
-    text.split('.').filter(move |_| !text.is_empty())
+/// The words of a key, from left to right. An empty key has none, as in AMQP. `str::split` does
+/// the same, slower: it is made for longer texts.
+#[derive(Clone)]
+struct Words<'a> {
+    rest: Option<&'a str>,
+}
+
+impl<'a> Words<'a> {
+    fn new(text: &'a str) -> Self {
+        let rest = (!text.is_empty()).then_some(text);
+        Self { rest }
+    }
+}
+
+impl<'a> Iterator for Words<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        let rest = self.rest?;
+        let dot = rest.bytes().position(|byte| byte == b'.');
+        let (word, after) = match dot.and_then(|dot| rest.split_at_checked(dot)) {
+            Some((word, after)) => (word, after.get(1..)),
+            None => (rest, None),
+        };
+        self.rest = after;
+        Some(word)
+    }
 }
 
 #[cfg(test)]
@@ -83,5 +118,43 @@ mod tests {
         check("orders", "order", false);
         check("", "", true);
         check("a..b", "a..b", true);
+    }
+
+    /// The rule itself, one word at a time.
+    fn obviously(pattern: &[&str], key: &[&str]) -> bool {
+        match (pattern, key) {
+            ([], key) => key.is_empty(),
+            (["#", rest @ ..], key) => (0..=key.len()).any(|taken| obviously(rest, &key[taken..])),
+            (["*", rest @ ..], [_, key @ ..]) => obviously(rest, key),
+            ([word, rest @ ..], [first, key @ ..]) => word == first && obviously(rest, key),
+            (_, []) => false,
+        }
+    }
+
+    /// All texts of up to `length` of these words.
+    fn texts<'a>(words: &[&'a str], length: usize) -> Vec<Vec<&'a str>> {
+        let mut texts = vec![vec![]];
+        let mut longest = texts.clone();
+        for _ in 0..length {
+            let longer = |text: &Vec<&'a str>| {
+                let text = text.clone();
+                words.iter().map(move |word| [text.as_slice(), &[*word]].concat())
+            };
+            longest = longest.iter().flat_map(longer).collect();
+            texts.extend(longest.clone());
+        }
+        texts
+    }
+
+    #[test]
+    fn it_is_the_rule() {
+        let keys = texts(&["a", "b"], 5);
+        for pattern in texts(&["a", "b", "*", "#"], 5) {
+            let prepared = Pattern::new(&pattern.join("."));
+            for key in &keys {
+                let matched = prepared.matches(&key.join("."));
+                assert_eq!(matched, obviously(&pattern, key), "{pattern:?} on {key:?}");
+            }
+        }
     }
 }

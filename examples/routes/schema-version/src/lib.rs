@@ -132,6 +132,11 @@ mod tests {
     }
 
     #[test]
+    fn description() {
+        check_cases::check_description::<SchemaVersion>(include_str!("../route.toml"));
+    }
+
+    #[test]
     fn without_quarantine_an_unknown_version_is_refused() {
         let mut exchange = Declared::<SchemaVersion>::new([]).expect("declared");
         let versions = [("versions", 1.into())];

@@ -119,4 +119,9 @@ mod tests {
     fn cases() {
         check_cases::check_cases::<TenantSharding>(include_str!("../cases.json"));
     }
+
+    #[test]
+    fn description() {
+        check_cases::check_description::<TenantSharding>(include_str!("../route.toml"));
+    }
 }

@@ -160,6 +160,11 @@ mod tests {
         check_cases::check_cases::<WeightedCanary>(include_str!("../cases.json"));
     }
 
+    #[test]
+    fn description() {
+        check_cases::check_description::<WeightedCanary>(include_str!("../route.toml"));
+    }
+
     fn canaries(percent: u32, salt: &str) -> Vec<usize> {
         let mut exchange =
             Declared::<WeightedCanary>::new([("x-salt", salt.into())]).expect("declared");
