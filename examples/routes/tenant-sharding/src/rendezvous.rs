@@ -46,8 +46,8 @@ pub(crate) fn nearest(shards: &[Shard], tenant: &str) -> Option<BindingIndex> {
     nearest.map(|(shard, _)| shard.index)
 }
 
-/// `-log2(hash / 2^64)` in units of `2^-32`. It is below `2^39` and the weights are below `2^20`, so
-/// their product is below `2^59`.
+/// `-log2(hash / 2^64)` in units of `2^-32`. It is below `2^39` and the weights are below
+/// `2^20`, so their product is below `2^59`.
 fn minus_log2(hash: u64) -> u64 {
     let hash = hash | 1;
     let zeros = hash.leading_zeros();
