@@ -37,6 +37,7 @@ pub struct Broker {
     state: Mutex<State>,
     vhosts: ArcSwap<HashMap<VhostName, Arc<Vhost>>>,
     next_connection: AtomicU64,
+    last_position: AtomicU64,
     counters: Counters,
 }
 
@@ -52,6 +53,7 @@ impl Broker {
             state: Mutex::new(State::new(shards)),
             vhosts: ArcSwap::default(),
             next_connection: AtomicU64::new(1),
+            last_position: AtomicU64::new(0),
             counters: Counters::default(),
         })
     }
@@ -84,6 +86,12 @@ impl Broker {
     /// An id for a connection that begins.
     pub fn next_connection_id(&self) -> ConnectionId {
         ConnectionId(self.next_connection.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Up to where the metadata was logged by now: who waits for it to be on disk waits for
+    /// everything that it has seen, such as a queue that its shard took out.
+    pub fn logged_position(&self) -> Position {
+        Position(self.last_position.load(Ordering::Acquire))
     }
 
     /// Calls `then` once the metadata log is on disk up to `position`.
@@ -144,7 +152,9 @@ impl Broker {
     }
 
     pub(crate) fn log(&self, command: &Command) -> Position {
-        self.log.append(command)
+        let position = self.log.append(command);
+        self.last_position.fetch_max(position.0, Ordering::AcqRel);
+        position
     }
 
     pub(crate) fn insert_vhost(&self, name: &VhostName) -> bool {

@@ -68,6 +68,17 @@ impl Shard {
         }
     }
 
+    /// Takes a consumer out that only waited for the next message, as an HTTP poll does: its end
+    /// is not the end of consuming, so an auto-delete queue stays.
+    pub fn withdraw(&mut self, consumer: Consumer) {
+        let now_ms = self.now_ms;
+        let Some(slot) = self.slot(consumer.queue) else { return };
+        if slot.queue.unsubscribe(now_ms, consumer.id) {
+            slot.sinks[consumer.id.slot()] = None;
+            self.mark_dirty(consumer.queue.slot());
+        }
+    }
+
     /// Changes how many unsettled deliveries a consumer may hold.
     pub fn set_prefetch(&mut self, consumer: Consumer, prefetch: u16) {
         if let Some(slot) = self.slot(consumer.queue) {
