@@ -1,0 +1,86 @@
+//! A channel: what it keeps, on the reader's side and in common with its consumers' sinks.
+
+pub(crate) mod confirms;
+pub(crate) mod content;
+pub(crate) mod deliveries;
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use hashbrown::HashMap;
+use shunt_broker::Consumer;
+use shunt_broker::queue::Settlement;
+use shunt_types::Message;
+
+use confirms::Confirms;
+use content::Content;
+use deliveries::{Deliveries, Unacked};
+
+/// The part of a channel that sinks and the mailbox reach.
+pub(crate) struct ChannelShared {
+    pub(crate) number: u16,
+    pub(crate) deliveries: RefCell<Deliveries>,
+    pub(crate) confirms: RefCell<Confirms>,
+    pub(crate) consumers: RefCell<HashMap<Rc<str>, ConsumerEntry>>,
+    /// Nothing more is delivered: the channel is closed or about to be.
+    pub(crate) closed: Cell<bool>,
+}
+
+/// A consumer of a channel.
+#[derive(Clone)]
+pub(crate) struct ConsumerEntry {
+    /// Which consumer of this connection it is; never used again.
+    pub(crate) serial: u64,
+    /// Where it consumes, once the queue has taken it.
+    pub(crate) consumer: Option<Consumer>,
+}
+
+/// The part of a channel that the reader alone needs.
+pub(crate) struct Channel {
+    pub(crate) shared: Rc<ChannelShared>,
+    /// A content that is coming in.
+    pub(crate) content: Content,
+    /// A channel.close was sent: everything is dropped until its close-ok.
+    pub(crate) is_closing: bool,
+    /// The queue that was declared last, which an empty name stands for.
+    pub(crate) last_queue: Option<String>,
+    /// Unsettled deliveries for each consumer that comes from now on (`basic.qos`).
+    pub(crate) prefetch: u16,
+    pub(crate) mode: Mode,
+}
+
+/// What publishes and settlements of the channel mean.
+pub(crate) enum Mode {
+    /// They count at once.
+    Plain,
+    /// Each publish is confirmed.
+    Confirm,
+    /// They wait for `tx.commit`.
+    Transaction(Transaction),
+}
+
+/// What waits for `tx.commit`.
+#[derive(Default)]
+pub(crate) struct Transaction {
+    pub(crate) publishes: Vec<(Message, bool)>,
+    pub(crate) settlements: Vec<(Unacked, Settlement)>,
+}
+
+impl Channel {
+    pub(crate) fn new(number: u16, incarnation: u64) -> Self {
+        Self {
+            shared: Rc::new(ChannelShared {
+                number,
+                deliveries: RefCell::default(),
+                confirms: RefCell::new(Confirms::new(number, incarnation)),
+                consumers: RefCell::default(),
+                closed: Cell::new(false),
+            }),
+            content: Content::default(),
+            is_closing: false,
+            last_queue: None,
+            prefetch: 0,
+            mode: Mode::Plain,
+        }
+    }
+}

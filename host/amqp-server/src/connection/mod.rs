@@ -1,0 +1,308 @@
+//! One connection: its reader, from the handshake to the last close.
+//!
+//! The reader takes what the socket has in one read, acts on every complete frame in it, then
+//! ends the batch: confirms are written, the shard deals out what came in, other shards get
+//! their share, the writer is woken. A method that needs another shard or the disk ends the batch
+//! first, so that what was published before it is under way.
+
+mod basic;
+mod close;
+mod exchange;
+mod handshake;
+mod input;
+mod methods;
+mod permissions;
+mod publish;
+mod queue;
+mod settle;
+mod tx;
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use shunt_amqp_codec::{Frame, FrameKind, Method, MethodError};
+use shunt_auth::User;
+use shunt_broker::ports::ConfirmSink;
+use shunt_broker::{ConnectionId, Shard, Task, Topology, Vhost};
+use shunt_types::{AmqpError, MethodId, QueueId, ReplyCode, ShardId};
+use tokio::net::TcpStream;
+
+use crate::channel::Channel;
+use crate::channel::deliveries::Unacked;
+use crate::output::BufferPool;
+use crate::shard_thread::ShardContext;
+use crate::shared::Shared;
+use crate::writer::write_loop;
+use input::Input;
+use permissions::Permissions;
+use publish::Target;
+
+/// Why the reader stops acting on a connection.
+pub(crate) enum Stop {
+    /// The socket is dropped without a word: the peer is gone, or RabbitMQ would say nothing
+    /// either. The text is for the log.
+    Drop(String),
+    /// The handshake refused the client with a `connection.close`.
+    Refuse(AmqpError, MethodId),
+    /// Both sides said close.
+    Closed,
+}
+
+/// A connection that is open.
+pub(crate) struct Connection {
+    context: Arc<ShardContext>,
+    shared: Rc<Shared>,
+    shard: Rc<RefCell<Shard>>,
+    id: ConnectionId,
+    user: Arc<User>,
+    vhost: Arc<Vhost>,
+    topology: Arc<Topology>,
+    permissions: Permissions,
+    channels: HashMap<u16, Channel>,
+    channel_max: u16,
+    /// Counts channels, for tokens that tell one from an earlier one of the same number.
+    incarnation: u64,
+    /// Counts consumers.
+    next_serial: u64,
+    exclusive_queues: Vec<QueueId>,
+    target: Option<Target>,
+    confirm_sink: Arc<dyn ConfirmSink>,
+    counts: publish::Counts,
+    /// Deliveries on their way from a channel's list to their queues; empty between methods.
+    taken: Vec<Unacked>,
+    /// A `connection.close` was sent: everything is dropped until its close-ok.
+    is_closing: bool,
+    /// When the socket is closed without it.
+    close_deadline: tokio::time::Instant,
+}
+
+/// Serves one socket to its end.
+pub(crate) async fn serve(
+    context: Arc<ShardContext>,
+    shard: Rc<RefCell<Shard>>,
+    pool: Rc<BufferPool>,
+    stream: TcpStream,
+    peer: SocketAddr,
+) {
+    context.broker.counters().connections_opened.add(1);
+    let stream = Rc::new(stream);
+    let shared = Shared::new(shard.clone(), pool);
+    let writer = tokio::task::spawn_local(write_loop(shared.clone(), stream.clone()));
+    let mut input = Input::new(stream, shared.clone());
+    let opened = handshake::open(&context, &shared, &shard, &mut input, peer).await;
+    match opened {
+        Ok(mut connection) => {
+            tracing::info!(%peer, user = connection.user.name(), vhost = %connection.vhost.name(),
+                "connection opened");
+            let stop = connection.run(&mut input).await;
+            connection.clean_up().await;
+            match stop {
+                Stop::Drop(reason) => tracing::warn!(%peer, reason, "connection dropped"),
+                _ => tracing::info!(%peer, "connection closed"),
+            }
+        }
+        Err(Stop::Drop(reason)) => tracing::warn!(%peer, reason, "handshake failed"),
+        Err(Stop::Refuse(error, method)) => {
+            tracing::warn!(%peer, %error, "connection refused");
+            close::send_connection_close(&shared, &error, method);
+        }
+        Err(Stop::Closed) => {}
+    }
+    shared.closing.set(true);
+    shared.wake_writer.notify_one();
+    // The writer has only to write what is there; a peer that doesn't read it must not hold us.
+    let _ = tokio::time::timeout(close::LINGER, writer).await;
+    shared.channels.borrow_mut().clear();
+    shared.remote_consumers.borrow_mut().clear();
+    context.broker.counters().connections_closed.add(1);
+}
+
+impl Connection {
+    async fn run(&mut self, input: &mut Input) -> Stop {
+        let mut shutdown = self.context.shutdown.clone();
+        loop {
+            let read = tokio::select! {
+                read = input.read() => read,
+                _ = shutdown.wait_for(|&stop| stop), if !self.is_closing => {
+                    self.force_close("broker forced connection closure with reason 'shutdown'");
+                    continue;
+                }
+                () = tokio::time::sleep_until(self.close_deadline), if self.is_closing => {
+                    return Stop::Drop("the client did not answer connection.close".into());
+                }
+            };
+            match read {
+                Ok(0) => return Stop::Drop("client unexpectedly closed TCP connection".into()),
+                Ok(_) => {}
+                Err(error) => return Stop::Drop(error.to_string()),
+            }
+            if self.vhost.is_deleted() && !self.is_closing {
+                let text = format!("vhost '{}' is deleted", self.vhost.name());
+                self.force_close(&text);
+            }
+            self.begin_batch();
+            let buffer = input.take();
+            let (consumed, stop) = self.act_on(&buffer).await;
+            input.give_back(buffer, consumed);
+            self.end_batch();
+            if let Some(stop) = stop {
+                return stop;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Acts on every complete frame; answers how many bytes they took.
+    async fn act_on(&mut self, bytes: &[u8]) -> (usize, Option<Stop>) {
+        let mut consumed = 0;
+        let frame_max = self.shared.frame_max.get();
+        loop {
+            match Frame::parse(&bytes[consumed..], frame_max) {
+                Ok(None) => return (consumed, None),
+                Ok(Some((frame, size))) => {
+                    consumed += size;
+                    if let Err(stop) = self.act_on_frame(frame).await {
+                        return (consumed, Some(stop));
+                    }
+                }
+                Err(error) => {
+                    // Where the next frame begins is not known any more.
+                    consumed = bytes.len();
+                    if !self.is_closing {
+                        self.fail(0, AmqpError::from(error), MethodId::default());
+                    }
+                    return (consumed, None);
+                }
+            }
+        }
+    }
+
+    async fn act_on_frame(&mut self, frame: Frame<'_>) -> Result<(), Stop> {
+        let number = frame.channel;
+        if self.is_closing {
+            return close::answer_while_closing(&self.shared, frame);
+        }
+        let outcome = match frame.kind {
+            FrameKind::Method => match Method::decode(frame.payload) {
+                Ok(method) => {
+                    let id = method.id();
+                    return match self.act_on_method(number, method).await {
+                        Ok(()) => Ok(()),
+                        Err(Refused::Amqp(error)) => {
+                            self.fail(number, error, id);
+                            Ok(())
+                        }
+                        Err(Refused::Stop(stop)) => Err(stop),
+                    };
+                }
+                Err(MethodError::Unknown(id)) => {
+                    let MethodId { class, method } = id;
+                    return Err(Stop::Drop(format!("unknown method {method} of class {class}")));
+                }
+                Err(error) => {
+                    let id = match &error {
+                        MethodError::Damaged { method, .. } => *method,
+                        _ => MethodId::default(),
+                    };
+                    let source = std::error::Error::source(&error).map(ToString::to_string);
+                    let text = [error.to_string(), source.unwrap_or_default()].join(": ");
+                    self.fail(0, AmqpError::new(ReplyCode::FrameError, text), id);
+                    return Ok(());
+                }
+            },
+            FrameKind::Header | FrameKind::Body => self.act_on_content(frame),
+            FrameKind::Heartbeat if number != 0 => Err(AmqpError::new(
+                ReplyCode::UnexpectedFrame,
+                format!("heartbeat on channel {number}"),
+            )),
+            FrameKind::Heartbeat => Ok(()),
+        };
+        if let Err(error) = outcome {
+            self.fail(number, error, publish::METHOD);
+        }
+        Ok(())
+    }
+
+    /// Takes the time and the routing snapshot for what follows.
+    fn begin_batch(&mut self) {
+        self.shard.borrow_mut().tick();
+        self.refresh_topology();
+    }
+
+    fn refresh_topology(&mut self) {
+        let current = self.vhost.topology_cell().load();
+        if !Arc::ptr_eq(&current, &self.topology) {
+            self.topology = Arc::clone(&current);
+            self.target = None;
+        }
+    }
+
+    /// Sends off what the frames so far have brought about.
+    fn end_batch(&mut self) {
+        self.shared.write_confirms();
+        self.shard.borrow_mut().flush();
+        self.shared.flush();
+        let counters = self.context.broker.counters();
+        self.counts.add_to(counters);
+        counters.messages_confirmed.add(self.shared.confirmed.take());
+    }
+
+    /// Calls a shard, this one or another, and waits for its answer.
+    async fn on_shard<R: Send + 'static>(
+        &mut self,
+        shard: ShardId,
+        call: impl FnOnce(&mut Shard) -> R + Send + 'static,
+    ) -> Result<R, AmqpError> {
+        if shard == self.shard.borrow().id() {
+            return Ok(call(&mut self.shard.borrow_mut()));
+        }
+        self.end_batch();
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        self.context.broker.inbox(shard).post(Task::Call(Box::new(move |shard| {
+            // The connection may be gone; then nobody waits for the answer.
+            let _ = answer.send(call(shard));
+        })));
+        let result = answered.await.map_err(|_| stopped());
+        self.begin_batch();
+        result
+    }
+
+    /// Waits until the metadata log is on disk up to `position`.
+    async fn durable(&mut self, position: shunt_broker::ports::Position) -> Result<(), AmqpError> {
+        if position != Default::default() {
+            self.end_batch();
+            let (answer, answered) = tokio::sync::oneshot::channel();
+            self.context.broker.when_durable(
+                position,
+                Box::new(move |result| {
+                    let _ = answer.send(result);
+                }),
+            );
+            let result = answered.await.map_err(|_| stopped())?;
+            result.map_err(|reason| AmqpError::new(ReplyCode::InternalError, reason))?;
+        }
+        self.begin_batch();
+        Ok(())
+    }
+}
+
+/// Why a method was not carried out.
+pub(crate) enum Refused {
+    /// The client did something wrong, and is told.
+    Amqp(AmqpError),
+    /// The connection ends.
+    Stop(Stop),
+}
+
+impl From<AmqpError> for Refused {
+    fn from(error: AmqpError) -> Self {
+        Self::Amqp(error)
+    }
+}
+
+fn stopped() -> AmqpError {
+    AmqpError::new(ReplyCode::InternalError, "the node is stopping")
+}

@@ -1,0 +1,214 @@
+//! Publishing: the fast path of a connection.
+
+use std::sync::Arc;
+
+use shunt_amqp_codec::method::BasicPublish;
+use shunt_amqp_codec::{Frame, FrameKind, put_return};
+use shunt_broker::{Counters, PublishOptions, PublishOutcome, Publisher};
+use shunt_routing::Exchange;
+use shunt_types::{AmqpError, Message, MethodId, ReplyCode};
+
+use super::permissions::Access;
+use super::{Connection, Refused};
+use crate::channel::Mode;
+
+/// The method that a bad content is blamed on.
+pub(super) const METHOD: MethodId = BasicPublish::ID;
+
+/// The exchange of the last publish, checked, for the next one to the same: it stays good while
+/// the routing snapshot and the permissions do.
+pub(super) struct Target {
+    exchange: Arc<Exchange>,
+    revision: u64,
+}
+
+/// What a batch of publishes adds to the node's counters.
+#[derive(Default)]
+pub(super) struct Counts {
+    received: u64,
+    received_confirm: u64,
+    routed: u64,
+    dropped: u64,
+    returned: u64,
+    failed: u64,
+}
+
+impl Counts {
+    pub(super) fn add_to(&mut self, counters: &Counters) {
+        if self.received == 0 {
+            return;
+        }
+        counters.messages_received.add(self.received);
+        counters.messages_received_confirm.add(self.received_confirm);
+        counters.messages_routed.add(self.routed);
+        counters.messages_unroutable_dropped.add(self.dropped);
+        counters.messages_unroutable_returned.add(self.returned);
+        counters.messages_route_failed.add(self.failed);
+        *self = Self::default();
+    }
+}
+
+impl Connection {
+    /// The method of a publish; the rest follows in frames of its own.
+    pub(super) fn basic_publish(
+        &mut self,
+        number: u16,
+        publish: &BasicPublish<'_>,
+    ) -> Result<(), Refused> {
+        if publish.immediate {
+            let text = "immediate=true";
+            return Err(AmqpError::new(ReplyCode::NotImplemented, text).into());
+        }
+        if let Some(channel) = self.channels.get_mut(&number) {
+            channel.content.begin(publish);
+        }
+        Ok(())
+    }
+
+    /// A content header or a body.
+    pub(super) fn act_on_content(&mut self, frame: Frame<'_>) -> Result<(), AmqpError> {
+        let Some(channel) = self.channels.get_mut(&frame.channel) else {
+            let text = if frame.channel == 0 {
+                return Err(AmqpError::new(
+                    ReplyCode::UnexpectedFrame,
+                    "expected a method frame on channel 0",
+                ));
+            } else {
+                "expected 'channel.open'"
+            };
+            return Err(AmqpError::new(ReplyCode::ChannelError, text));
+        };
+        if channel.is_closing {
+            return Ok(());
+        }
+        let message = if frame.kind == FrameKind::Header {
+            let message = channel.content.header(frame.payload)?;
+            let (size, max) =
+                (channel.content.announced_size(), self.context.settings.message_size_max);
+            if size > max {
+                return Err(AmqpError::precondition_failed(format!(
+                    "message size {size} is larger than configured max size {max}"
+                )));
+            }
+            message
+        } else {
+            channel.content.body(frame.payload)?
+        };
+        match message {
+            Some(message) => self.publish(frame.channel, message),
+            None => Ok(()),
+        }
+    }
+
+    /// A message is complete.
+    fn publish(&mut self, number: u16, message: Message) -> Result<(), AmqpError> {
+        self.find_target(message.exchange())?;
+        if let Some(claimed) = message.properties().user_id()
+            && claimed != self.user.name()
+            && !self.user.has_tag("impersonator")
+        {
+            return Err(AmqpError::precondition_failed(format!(
+                "user_id property set to '{claimed}' but authenticated user was '{}'",
+                self.user.name()
+            )));
+        }
+        let Some(channel) = self.channels.get_mut(&number) else { return Ok(()) };
+        let mandatory = channel.content.mandatory;
+        match &mut channel.mode {
+            Mode::Transaction(transaction) => {
+                transaction.publishes.push((message, mandatory));
+                Ok(())
+            }
+            Mode::Plain => self.publish_now(number, message, mandatory, false),
+            Mode::Confirm => self.publish_now(number, message, mandatory, true),
+        }
+    }
+
+    /// Puts a message into its queues, or returns it.
+    pub(super) fn publish_now(
+        &mut self,
+        number: u16,
+        message: Message,
+        mandatory: bool,
+        confirming: bool,
+    ) -> Result<(), AmqpError> {
+        let (Some(channel), Some(target)) = (self.channels.get(&number), &self.target) else {
+            return Ok(());
+        };
+        let channel = channel.shared.clone();
+        let token = confirming.then(|| channel.confirms.borrow_mut().next_token());
+        let options = PublishOptions {
+            topology: &self.topology,
+            exchange: &target.exchange,
+            user: self.user.name(),
+            confirm: token.map(|token| (token, &self.confirm_sink)),
+        };
+        let returnable = mandatory.then(|| message.clone());
+        let outcome = self.shard.borrow_mut().publish(&options, message)?;
+        self.counts.received += 1;
+        self.counts.received_confirm += u64::from(confirming);
+        let (pending, refused) = match outcome {
+            PublishOutcome::Routed { pending, rejected } => {
+                self.counts.routed += 1;
+                (pending, rejected)
+            }
+            PublishOutcome::Unroutable => {
+                self.unroutable(number, returnable);
+                (0, false)
+            }
+            PublishOutcome::Failed(failure) => {
+                tracing::debug!(exchange = %failure.exchange, failure = %failure.failure,
+                    "a route failed");
+                self.counts.failed += 1;
+                if !confirming && let Some(message) = returnable {
+                    self.send_back(number, &message);
+                }
+                (0, true)
+            }
+        };
+        if confirming {
+            channel.confirms.borrow_mut().published(pending, refused);
+            self.shared.note_confirms(&channel);
+        }
+        Ok(())
+    }
+
+    fn unroutable(&mut self, number: u16, returnable: Option<Message>) {
+        match returnable {
+            Some(message) => {
+                self.counts.returned += 1;
+                self.send_back(number, &message);
+            }
+            None => self.counts.dropped += 1,
+        }
+    }
+
+    fn send_back(&self, number: u16, message: &Message) {
+        let mut out = self.shared.out.borrow_mut();
+        out.prepare(&self.shared.pool);
+        let code = ReplyCode::NoRoute;
+        let frame_max = self.shared.frame_max.get();
+        put_return(&mut *out, number, frame_max, code.code(), code.name(), message);
+    }
+
+    /// Makes [`Connection::target`] the exchange of that name, with write permission.
+    pub(super) fn find_target(&mut self, name: &str) -> Result<(), AmqpError> {
+        let revision = self.permissions.revision();
+        if let Some(target) = &self.target
+            && target.revision == revision
+            && target.exchange.name.as_str() == name
+        {
+            return Ok(());
+        }
+        self.check_exchange(Access::Write, name)?;
+        let exchange = self.topology.find_exchange(name)?.clone();
+        if exchange.internal {
+            return Err(AmqpError::access_refused(format!(
+                "cannot publish to internal exchange '{name}' in vhost '{}'",
+                self.vhost.name()
+            )));
+        }
+        self.target = Some(Target { exchange, revision });
+        Ok(())
+    }
+}

@@ -1,0 +1,120 @@
+//! A connection's mailbox: what queues on other shards have for it, in batches.
+
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use shunt_broker::Consumer;
+use shunt_broker::ports::{CancelReason, ConfirmSink, Confirmation, ConsumerSink, Delivery, Flow};
+use shunt_types::AmqpError;
+use tokio::sync::{Notify, oneshot};
+
+/// One item.
+pub(crate) enum Mail {
+    /// A consumer was added on its queue's shard, or wasn't. It comes before that consumer's
+    /// first delivery, so that `basic.consume-ok` does too.
+    Consuming {
+        serial: u64,
+        result: Result<Consumer, AmqpError>,
+        done: oneshot::Sender<Result<Consumer, AmqpError>>,
+    },
+    /// Deliveries to the consumer of that serial.
+    Deliveries { serial: u64, consumer: Consumer, deliveries: Vec<Delivery>, paused: bool },
+    /// The broker ended the consumer of that serial.
+    Cancelled { serial: u64 },
+    /// Answers to publishes.
+    Confirms(Vec<Confirmation>),
+}
+
+/// The mailbox. Posting wakes the connection when the mailbox was empty.
+pub(crate) struct Mailbox {
+    mail: Mutex<Vec<Mail>>,
+    pub(crate) arrived: Notify,
+}
+
+impl Mailbox {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self { mail: Mutex::new(Vec::new()), arrived: Notify::new() })
+    }
+
+    pub(crate) fn post(&self, mail: Mail) {
+        let was_empty = {
+            let mut waiting = self.mail.lock();
+            waiting.push(mail);
+            waiting.len() == 1
+        };
+        if was_empty {
+            self.arrived.notify_one();
+        }
+    }
+
+    pub(crate) fn take(&self) -> Vec<Mail> {
+        std::mem::take(&mut *self.mail.lock())
+    }
+}
+
+impl ConfirmSink for Mailbox {
+    fn confirm(&self, confirmations: &[Confirmation]) {
+        self.post(Mail::Confirms(confirmations.to_vec()));
+    }
+}
+
+/// Deliveries that may be on their way from another shard to one consumer.
+const WINDOW: u32 = 2_048;
+
+/// Bytes of bodies that may be on their way from another shard to one consumer.
+const WINDOW_BYTES: usize = 1024 * 1024;
+
+/// The sink of a consumer whose connection lives on another shard than its queue.
+pub(crate) struct RemoteSink {
+    mailbox: Arc<Mailbox>,
+    serial: u64,
+    collected: Vec<Delivery>,
+    consumer: Option<Consumer>,
+    window: u32,
+    window_bytes: usize,
+}
+
+impl RemoteSink {
+    pub(crate) fn new(mailbox: Arc<Mailbox>, serial: u64) -> Self {
+        Self {
+            mailbox,
+            serial,
+            collected: Vec::new(),
+            consumer: None,
+            window: WINDOW,
+            window_bytes: WINDOW_BYTES,
+        }
+    }
+
+    fn is_spent(&self) -> bool {
+        self.window == 0 || self.window_bytes == 0
+    }
+}
+
+impl ConsumerSink for RemoteSink {
+    fn deliver(&mut self, consumer: Consumer, delivery: Delivery) -> Flow {
+        self.window = self.window.saturating_sub(1);
+        self.window_bytes = self.window_bytes.saturating_sub(delivery.message.body().len());
+        self.collected.push(delivery);
+        self.consumer = Some(consumer);
+        if self.is_spent() { Flow::Full } else { Flow::Open }
+    }
+
+    fn resumed(&mut self) {
+        self.window = WINDOW;
+        self.window_bytes = WINDOW_BYTES;
+    }
+
+    fn flush(&mut self) {
+        if let (false, Some(consumer)) = (self.collected.is_empty(), self.consumer) {
+            let deliveries = std::mem::take(&mut self.collected);
+            let (serial, paused) = (self.serial, self.is_spent());
+            self.mailbox.post(Mail::Deliveries { serial, consumer, deliveries, paused });
+        }
+    }
+
+    fn cancelled(&mut self, _reason: CancelReason) {
+        self.flush();
+        self.mailbox.post(Mail::Cancelled { serial: self.serial });
+    }
+}

@@ -1,0 +1,33 @@
+//! What an operator may set of the AMQP front door.
+
+use shunt_types::limits;
+
+/// Settings of the AMQP 0-9-1 server. The node fills them in; every number was checked there.
+#[derive(Clone, Debug)]
+pub struct AmqpSettings {
+    /// Largest frame, in bytes, envelope included.
+    pub frame_max: u32,
+    /// Most channels of one connection.
+    pub channel_max: u16,
+    /// Heartbeat that is suggested to clients, in seconds; 0 for none.
+    pub heartbeat_s: u16,
+    /// Time for the whole handshake, in milliseconds.
+    pub handshake_timeout_ms: u64,
+    /// Largest body, in bytes.
+    pub message_size_max: u64,
+    /// Version of the product, for `connection.start`.
+    pub version: &'static str,
+}
+
+impl Default for AmqpSettings {
+    fn default() -> Self {
+        Self {
+            frame_max: limits::FRAME_MAX,
+            channel_max: limits::CHANNEL_MAX,
+            heartbeat_s: limits::HEARTBEAT_S,
+            handshake_timeout_ms: limits::HANDSHAKE_TIMEOUT_MS,
+            message_size_max: limits::MESSAGE_SIZE_MAX,
+            version: env!("CARGO_PKG_VERSION"),
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! A shard's thread: its queues, its connections, its clock.
+
+use std::cell::RefCell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use shunt_auth::AccessControl;
+use shunt_broker::ports::Wake;
+use shunt_broker::{Broker, Shard};
+use shunt_types::ShardId;
+use tokio::net::TcpStream;
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::LocalSet;
+
+use crate::connection;
+use crate::output::BufferPool;
+use crate::settings::AmqpSettings;
+
+/// Wakes a shard's thread when its inbox got something.
+#[derive(Default)]
+pub struct ShardWake(Notify);
+
+impl Wake for ShardWake {
+    fn wake(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// What every connection of the node works with.
+pub struct ShardContext {
+    /// The broker.
+    pub broker: Arc<Broker>,
+    /// Users and permissions.
+    pub access: Arc<AccessControl>,
+    /// Settings of the AMQP server.
+    pub settings: AmqpSettings,
+    /// The node's name, for `cluster_name`.
+    pub node_name: String,
+    /// Turns true when the node stops.
+    pub shutdown: watch::Receiver<bool>,
+}
+
+/// Hands sockets to a shard's thread.
+#[derive(Clone)]
+pub struct ShardHandle {
+    sockets: mpsc::UnboundedSender<(std::net::TcpStream, SocketAddr)>,
+}
+
+impl ShardHandle {
+    /// Hands a socket over; it is dropped where the thread has ended.
+    pub fn accept(&self, socket: std::net::TcpStream, peer: SocketAddr) {
+        // A node that stops takes no more connections.
+        let _ = self.sockets.send((socket, peer));
+    }
+}
+
+/// A running shard.
+pub struct ShardThread {
+    handle: ShardHandle,
+    thread: JoinHandle<()>,
+}
+
+impl ShardThread {
+    /// Starts the thread of shard `id`, whose inbox is woken by `wake`.
+    ///
+    /// # Errors
+    /// The operating system's, where no thread or runtime can be had.
+    pub fn start(
+        id: ShardId,
+        wake: Arc<ShardWake>,
+        context: Arc<ShardContext>,
+    ) -> std::io::Result<Self> {
+        let (sockets, incoming) = mpsc::unbounded_channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let thread =
+            std::thread::Builder::new().name(format!("shard-{}", id.0)).spawn(move || {
+                let local = LocalSet::new();
+                local.block_on(&runtime, run(id, wake, context, incoming));
+            })?;
+        Ok(Self { handle: ShardHandle { sockets }, thread })
+    }
+
+    /// Where sockets are handed over.
+    pub fn handle(&self) -> ShardHandle {
+        self.handle.clone()
+    }
+
+    /// Waits until the thread has closed its connections and ended, after the shutdown signal.
+    pub fn join(self) {
+        drop(self.handle);
+        if self.thread.join().is_err() {
+            tracing::error!("a shard's thread panicked");
+        }
+    }
+}
+
+/// How long connections may take to close when the node stops.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
+
+async fn run(
+    id: ShardId,
+    wake: Arc<ShardWake>,
+    context: Arc<ShardContext>,
+    mut incoming: mpsc::UnboundedReceiver<(std::net::TcpStream, SocketAddr)>,
+) {
+    let shard = Rc::new(RefCell::new(Shard::new(id, context.broker.clone())));
+    let pool = Rc::new(BufferPool::default());
+    let inbox = tokio::task::spawn_local(run_inbox(shard.clone(), wake));
+    let mut shutdown = context.shutdown.clone();
+    let mut connections = tokio::task::JoinSet::new();
+    loop {
+        tokio::select! {
+            socket = incoming.recv() => {
+                let Some((socket, peer)) = socket else { break };
+                match TcpStream::from_std(socket) {
+                    Ok(stream) => {
+                        let (context, shard, pool) = (context.clone(), shard.clone(), pool.clone());
+                        connections.spawn_local(connection::serve(context, shard, pool, stream, peer));
+                    }
+                    Err(error) => tracing::warn!(%peer, %error, "a socket can't be served"),
+                }
+            }
+            Some(_) = connections.join_next() => {}
+            _ = shutdown.wait_for(|&stop| stop) => break,
+        }
+    }
+    let all_closed = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(CLOSE_TIMEOUT, all_closed).await.is_err() {
+        tracing::warn!(shard = id.0, "connections did not close in time");
+    }
+    inbox.abort();
+}
+
+/// Performs what other threads post, and what falls due.
+async fn run_inbox(shard: Rc<RefCell<Shard>>, wake: Arc<ShardWake>) {
+    loop {
+        shard.borrow_mut().run_inbox();
+        let now_ms = shard.borrow().broker().now_ms();
+        let deadline_ms = shard.borrow().next_deadline_ms();
+        let wait = deadline_ms.map(|at| Duration::from_millis(at.saturating_sub(now_ms).max(1)));
+        tokio::select! {
+            () = wake.0.notified() => {}
+            () = tokio::time::sleep(wait.unwrap_or(IDLE)) => shard.borrow_mut().run_deadlines(),
+        }
+    }
+}
+
+/// Deadlines that a connection's own batches set are seen at the next look, this much later at
+/// most.
+const IDLE: Duration = Duration::from_millis(100);

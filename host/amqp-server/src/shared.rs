@@ -1,0 +1,132 @@
+//! What the parts of one connection share: its reader, its writer and its consumers' sinks, all
+//! on one shard, and the mailbox for other shards.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+use shunt_amqp_codec::{Method, put_method};
+use shunt_broker::{Consumer, Shard};
+use shunt_types::limits::CONNECTION_OUTPUT_HIGH;
+use tokio::sync::Notify;
+
+use crate::channel::ChannelShared;
+use crate::mailbox::Mailbox;
+use crate::output::{BufferPool, OutputQueue};
+
+/// One connection's common ground. Borrows of the cells end before the shard is called.
+pub(crate) struct Shared {
+    pub(crate) shard: Rc<RefCell<Shard>>,
+    pub(crate) pool: Rc<BufferPool>,
+    pub(crate) out: RefCell<OutputQueue>,
+    /// Bytes that the writer has taken and not written yet.
+    pub(crate) writing: Cell<usize>,
+    /// Wakes the writer.
+    pub(crate) wake_writer: Notify,
+    /// Consumers of this connection that wait for room in the output.
+    pub(crate) paused: RefCell<Vec<Consumer>>,
+    pub(crate) channels: RefCell<HashMap<u16, Rc<ChannelShared>>>,
+    pub(crate) mailbox: Arc<Mailbox>,
+    /// By serial: the consumers whose queues live on other shards.
+    pub(crate) remote_consumers: RefCell<HashMap<u64, RemoteConsumer>>,
+    pub(crate) frame_max: Cell<u32>,
+    pub(crate) heartbeat_s: Cell<u16>,
+    /// The client said that it understands `basic.cancel` from the server.
+    pub(crate) cancel_notify: Cell<bool>,
+    confirms_due: RefCell<Vec<Rc<ChannelShared>>>,
+    /// Confirms written since the counters were last added to.
+    pub(crate) confirmed: Cell<u64>,
+    /// Counts reads, for the heartbeat's watch.
+    pub(crate) reads: Cell<u64>,
+    /// The output must be written, then the socket closed.
+    pub(crate) closing: Cell<bool>,
+    /// The reader must stop at once.
+    pub(crate) dead: Cell<bool>,
+    pub(crate) wake_reader: Notify,
+}
+
+/// A consumer whose queue lives on another shard.
+#[derive(Clone)]
+pub(crate) struct RemoteConsumer {
+    pub(crate) channel: Rc<ChannelShared>,
+    pub(crate) tag: Rc<str>,
+    /// The client doesn't want a `basic.consume-ok`.
+    pub(crate) no_wait: bool,
+}
+
+impl Shared {
+    pub(crate) fn new(shard: Rc<RefCell<Shard>>, pool: Rc<BufferPool>) -> Rc<Self> {
+        Rc::new(Self {
+            shard,
+            pool,
+            out: RefCell::default(),
+            writing: Cell::new(0),
+            wake_writer: Notify::new(),
+            paused: RefCell::default(),
+            channels: RefCell::default(),
+            mailbox: Mailbox::new(),
+            remote_consumers: RefCell::default(),
+            frame_max: Cell::new(shunt_types::limits::FRAME_MAX_MIN),
+            heartbeat_s: Cell::new(0),
+            cancel_notify: Cell::new(false),
+            confirms_due: RefCell::default(),
+            confirmed: Cell::new(0),
+            reads: Cell::new(0),
+            closing: Cell::new(false),
+            dead: Cell::new(false),
+            wake_reader: Notify::new(),
+        })
+    }
+
+    /// Appends a method; the writer is woken by [`Shared::flush`].
+    pub(crate) fn send<'a>(&self, channel: u16, method: impl Into<Method<'a>>) {
+        let mut out = self.out.borrow_mut();
+        out.prepare(&self.pool);
+        put_method(&mut *out, channel, method);
+    }
+
+    /// Has the writer write what there is.
+    pub(crate) fn flush(&self) {
+        if !self.out.borrow().is_empty() {
+            self.wake_writer.notify_one();
+        }
+    }
+
+    /// Notes that a channel has confirms to write.
+    pub(crate) fn note_confirms(&self, channel: &Rc<ChannelShared>) {
+        let mut due = self.confirms_due.borrow_mut();
+        if !due.last().is_some_and(|last| Rc::ptr_eq(last, channel)) {
+            due.push(channel.clone());
+        }
+    }
+
+    /// Writes the confirms that are due.
+    pub(crate) fn write_confirms(&self) {
+        let mut answered = 0;
+        let mut out = self.out.borrow_mut();
+        for channel in self.confirms_due.borrow_mut().drain(..) {
+            if !channel.closed.get() {
+                out.prepare(&self.pool);
+                answered += channel.confirms.borrow_mut().write(&mut *out);
+            }
+        }
+        self.confirmed.set(self.confirmed.get() + answered);
+    }
+
+    /// Whether the output has grown so long that consumers must wait.
+    pub(crate) fn is_congested(&self, out: &OutputQueue) -> bool {
+        out.len() + self.writing.get() >= CONNECTION_OUTPUT_HIGH
+    }
+
+    /// Ends the connection without another word.
+    pub(crate) fn kill(&self) {
+        self.dead.set(true);
+        self.wake_reader.notify_one();
+        self.wake_writer.notify_one();
+    }
+
+    pub(crate) fn channel(&self, number: u16) -> Option<Rc<ChannelShared>> {
+        self.channels.borrow().get(&number).cloned()
+    }
+}
