@@ -1,1 +1,59 @@
 //! Routes: compile, cache, limit and call the WebAssembly modules that users deploy.
+//!
+//! May depend on `shunt-types` and `shunt-routing`; must never know the broker, storage or
+//! sockets. It contains no `async`, and it alone imports wasmtime.
+//!
+//! [`Routes`] is the registry: it deploys modules under names, activates versions, runs them dry
+//! and shows what they did. [`XWasm`] is the exchange type whose exchanges name a route. What a
+//! module must export and gets is the route contract; its core encoding is served here.
+//!
+//! A module that is uploaded is checked and compiled once for its SHA-256 (`module`, `artifact`).
+//! Each thread that routes keeps an instance for each exchange (`local`, `instance`): a message
+//! costs one load of the active version, the declared fields written into the guest's memory, and
+//! one call, with no lock, no allocation and no system call. A call is stopped after its
+//! processor time by the epoch (`engine`), and after any trap its instance is thrown away.
+//! Whatever a guest answers or asks is checked before it is believed (`answer`, `imports`,
+//! `wasi`), and every failure has one of the causes of `shunt_routing::FailureCause`.
+
+mod abi;
+mod answer;
+mod artifact;
+mod capability;
+mod clock;
+mod counters;
+mod describe;
+mod dry_run;
+mod engine;
+mod error;
+mod exchange;
+mod fields;
+mod files;
+mod guest;
+mod imports;
+mod instance;
+mod limits;
+mod local;
+mod log;
+mod module;
+mod msgpack;
+mod registry;
+mod store;
+mod values;
+mod version;
+mod view;
+mod wasi;
+
+#[cfg(test)]
+mod tests;
+
+pub use capability::{Capabilities, Capability, QueueLoad, QueueLoads, RouteState};
+pub use counters::RouteCounters;
+pub use dry_run::{DryRun, DryRunDestination, DryRunRequest};
+pub use error::{DeployError, ErrorKind, RouteError};
+pub use exchange::XWasm;
+pub use limits::{LimitError, LimitOverrides, RouteLimits};
+pub use local::release_instances;
+pub use log::{LogLevel, LogLine, RouteLog, RouteRef};
+pub use registry::{DeployRequest, Deployment, Recovery, Routes, RoutesConfig};
+pub use store::{Destinations, RouteStore, StoredRoute, StoredVersion};
+pub use view::{ModuleView, RouteView, VersionView};

@@ -1,0 +1,158 @@
+//! What a version of a route did: calls, failures by cause, time.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::Mutex;
+use shunt_routing::FailureCause;
+
+const CAUSES: usize = FailureCause::ALL.len();
+/// One call of this many is measured: two system calls for each message would cost more than a
+/// small route.
+const SAMPLE: u64 = 64;
+
+/// Counters of a version at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RouteCounters {
+    /// Calls for messages, failed ones among them.
+    pub calls: u64,
+    /// Failures, in the order of [`FailureCause::ALL`].
+    pub failures: [u64; CAUSES],
+    /// Processor time of the calls, in nanoseconds; estimated from one call in 64.
+    pub cpu_time_ns: u64,
+    /// Time that passed during the calls, in nanoseconds; estimated likewise.
+    pub wall_time_ns: u64,
+}
+
+impl RouteCounters {
+    /// Failures of one cause.
+    pub fn failures_by(&self, cause: FailureCause) -> u64 {
+        self.failures[cause.index()]
+    }
+
+    /// Failures of any cause.
+    pub fn failures_total(&self) -> u64 {
+        self.failures.iter().sum()
+    }
+}
+
+/// Counts of one thread for one exchange. Only that thread writes, so that a load and a store
+/// do, and no cache line travels between shards.
+#[derive(Default)]
+pub(crate) struct Counts {
+    calls: AtomicU64,
+    failures: [AtomicU64; CAUSES],
+    sampled: AtomicU64,
+    cpu_time_ns: AtomicU64,
+    wall_time_ns: AtomicU64,
+}
+
+fn add(counter: &AtomicU64, n: u64) {
+    counter.store(counter.load(Ordering::Relaxed).wrapping_add(n), Ordering::Relaxed);
+}
+
+impl Counts {
+    /// Counts a call; whether it is one to be measured.
+    #[inline]
+    pub(crate) fn call(&self) -> bool {
+        let calls = self.calls.load(Ordering::Relaxed);
+        self.calls.store(calls.wrapping_add(1), Ordering::Relaxed);
+        calls % SAMPLE == 0
+    }
+
+    pub(crate) fn measured(&self, cpu_time_ns: u64, wall_time_ns: u64) {
+        add(&self.sampled, 1);
+        add(&self.cpu_time_ns, cpu_time_ns);
+        add(&self.wall_time_ns, wall_time_ns);
+    }
+
+    pub(crate) fn failure(&self, cause: FailureCause) {
+        add(&self.failures[cause.index()], 1);
+    }
+
+    fn merge(&self, other: &Self) {
+        add(&self.calls, other.calls.load(Ordering::Relaxed));
+        for (mine, theirs) in self.failures.iter().zip(&other.failures) {
+            add(mine, theirs.load(Ordering::Relaxed));
+        }
+        add(&self.sampled, other.sampled.load(Ordering::Relaxed));
+        add(&self.cpu_time_ns, other.cpu_time_ns.load(Ordering::Relaxed));
+        add(&self.wall_time_ns, other.wall_time_ns.load(Ordering::Relaxed));
+    }
+}
+
+/// The counters of a version: those of threads that are done with it, and those that count.
+#[derive(Default)]
+pub(crate) struct Counters(Mutex<Ledger>);
+
+#[derive(Default)]
+struct Ledger {
+    closed: Counts,
+    open: Vec<Arc<Counts>>,
+}
+
+impl Counters {
+    /// Opens an account for a thread; it must be closed.
+    pub(crate) fn open(&self) -> Arc<Counts> {
+        let counts = Arc::new(Counts::default());
+        self.0.lock().open.push(Arc::clone(&counts));
+        counts
+    }
+
+    /// Takes the account's sums over.
+    pub(crate) fn close(&self, counts: &Arc<Counts>) {
+        let mut ledger = self.0.lock();
+        if let Some(index) = ledger.open.iter().position(|open| Arc::ptr_eq(open, counts)) {
+            let counts = ledger.open.swap_remove(index);
+            ledger.closed.merge(&counts);
+        }
+    }
+
+    pub(crate) fn read(&self) -> RouteCounters {
+        let sum = Counts::default();
+        let ledger = self.0.lock();
+        sum.merge(&ledger.closed);
+        ledger.open.iter().for_each(|counts| sum.merge(counts));
+        drop(ledger);
+        let calls = sum.calls.into_inner();
+        let sampled = sum.sampled.into_inner();
+        let scaled = |time_ns: AtomicU64| match sampled {
+            0 => 0,
+            _ => (u128::from(time_ns.into_inner()) * u128::from(calls) / u128::from(sampled))
+                as u64,
+        };
+        RouteCounters {
+            calls,
+            failures: sum.failures.map(AtomicU64::into_inner),
+            cpu_time_ns: scaled(sum.cpu_time_ns),
+            wall_time_ns: scaled(sum.wall_time_ns),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closed_and_open_accounts_add_up() {
+        let counters = Counters::default();
+        let (a, b) = (counters.open(), counters.open());
+        for _ in 0..128 {
+            if a.call() {
+                a.measured(10, 20);
+            }
+        }
+        assert!(b.call());
+        b.measured(40, 80);
+        b.failure(FailureCause::Timeout);
+        counters.close(&a);
+        let read = counters.read();
+        assert_eq!(read.calls, 129);
+        assert_eq!(read.failures_by(FailureCause::Timeout), 1);
+        assert_eq!(read.failures_total(), 1);
+        assert_eq!(read.cpu_time_ns, 60 * 129 / 3);
+        counters.close(&b);
+        assert_eq!(counters.read(), read);
+    }
+}

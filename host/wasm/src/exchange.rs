@@ -1,0 +1,243 @@
+//! The exchange type `x-wasm`: a route decides.
+
+use std::any::Any;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use shunt_routing::{
+    Binding, Destination, ExchangeSpec, ExchangeType, Failure, FailureCause, Header, Matcher,
+    OnFailure, Topology,
+};
+use shunt_types::Value;
+
+use crate::answer::{Pick, bad};
+use crate::clock;
+use crate::engine::Runtime;
+use crate::local::{self, Local};
+use crate::registry::Routes;
+use crate::store::Destinations;
+use crate::version::Route;
+
+/// The argument that names the route.
+const ROUTE: &str = "x-route";
+/// The argument that names the failure policy.
+const ON_FAILURE: &str = "x-on-failure";
+
+/// The exchange type `x-wasm`.
+pub struct XWasm {
+    routes: Arc<Routes>,
+}
+
+impl XWasm {
+    /// The exchange type over a registry of routes.
+    pub fn new(routes: Arc<Routes>) -> Self {
+        Self { routes }
+    }
+}
+
+impl ExchangeType for XWasm {
+    fn name(&self) -> &'static str {
+        "x-wasm"
+    }
+
+    fn create(&self, spec: &ExchangeSpec) -> Result<Box<dyn Matcher>, String> {
+        let name = text(spec, ROUTE)?.ok_or_else(|| {
+            format!("an exchange of type 'x-wasm' needs the argument '{ROUTE}', a route's name")
+        })?;
+        if let Some(policy) = text(spec, ON_FAILURE)? {
+            OnFailure::parse(policy)?;
+        }
+        let exchange = Arc::new(RouteExchange::new(&self.routes, spec, name));
+        if !self.routes.is_recovering()
+            && let Err(reason) = exchange.check()
+        {
+            // The name may be nobody's.
+            drop(exchange);
+            self.routes.prune();
+            return Err(reason);
+        }
+        let bindings = Arc::default();
+        Ok(Box::new(RouteMatcher { exchange, bindings, revision: next_revision() }))
+    }
+}
+
+fn text<'a>(spec: &'a ExchangeSpec, argument: &str) -> Result<Option<&'a str>, String> {
+    let Some(value) = spec.arguments.get(argument) else { return Ok(None) };
+    let wrong = |found: &Value| {
+        format!("invalid arg '{argument}': a string is expected, found {}", found.type_name())
+    };
+    value.as_text().map(Some).ok_or_else(|| wrong(value))
+}
+
+/// Ids of exchanges in the tables of the threads; unlike an `ExchangeId`, unique over the virtual
+/// hosts and known before the exchange is stored.
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+/// No two sets of bindings share a revision, not even those of two clones of one matcher.
+fn next_revision() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// What all matchers of one exchange share.
+pub(crate) struct RouteExchange {
+    pub(crate) id: u64,
+    pub(crate) route: Arc<Route>,
+    pub(crate) spec: ExchangeSpec,
+    pub(crate) runtime: Arc<Runtime>,
+}
+
+impl RouteExchange {
+    fn new(routes: &Routes, spec: &ExchangeSpec, route: &str) -> Self {
+        let route = routes.route(&spec.vhost, route);
+        route.exchanges.fetch_add(1, Ordering::Relaxed);
+        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
+        Self { id, route, spec: spec.clone(), runtime: Arc::clone(&routes.runtime) }
+    }
+
+    /// Whether the route takes the exchange; its reason is the client's.
+    fn check(self: &Arc<Self>) -> Result<(), String> {
+        let route = &self.route;
+        let active = route.active.load_full().ok_or_else(|| {
+            format!("no active route '{}' in vhost '{}'", route.name, route.vhost)
+        })?;
+        let configured = active
+            .instance(&self.runtime.ticker)
+            .and_then(|mut live| live.configure(&self.spec));
+        configured.map_err(|failure| reason(&route.name, &failure))
+    }
+}
+
+impl Drop for RouteExchange {
+    fn drop(&mut self) {
+        self.route.exchanges.fetch_sub(1, Ordering::Relaxed);
+        local::changed();
+    }
+}
+
+/// A route's own reason is the text; any other failure is told as what it is.
+fn reason(route: &str, failure: &Failure) -> String {
+    match failure.cause {
+        FailureCause::Refused => format!("route '{route}' refuses: {}", failure.detail),
+        _ => format!("route '{route}' failed: {failure}"),
+    }
+}
+
+/// The bindings of one `x-wasm` exchange.
+struct RouteMatcher {
+    exchange: Arc<RouteExchange>,
+    /// In the order in which they were bound; a binding's place is its index for the route.
+    bindings: Arc<Vec<Arc<Binding>>>,
+    revision: u64,
+}
+
+impl Matcher for RouteMatcher {
+    fn validate_binding(&self, binding: &Binding) -> Result<(), String> {
+        let exchange = &self.exchange;
+        let checked = local::with(exchange, |local| {
+            let checked =
+                local.configured(exchange).and_then(|live| live.check_binding(binding));
+            checked.inspect_err(|failure| local.after(failure))
+        });
+        checked.map_err(|failure| reason(&exchange.route.name, &failure))
+    }
+
+    fn bind(&mut self, binding: &Arc<Binding>) {
+        Arc::make_mut(&mut self.bindings).push(Arc::clone(binding));
+        self.revision = next_revision();
+    }
+
+    fn unbind(&mut self, binding: &Binding) {
+        Arc::make_mut(&mut self.bindings).retain(|bound| **bound != *binding);
+        self.revision = next_revision();
+    }
+
+    fn matches(
+        &self,
+        header: &Header<'_>,
+        topology: &dyn Topology,
+        destinations: &mut Vec<Destination>,
+    ) -> Result<(), Failure> {
+        local::with(&self.exchange, |local| {
+            let is_measured = local.counts.call();
+            let start = is_measured.then(|| (clock::thread_cpu_ns(), clock::monotonic_ns()));
+            let routed = self.route(local, header, topology, destinations);
+            if let Some((cpu_ns, wall_ns)) = start {
+                let wall_ns = clock::monotonic_ns().saturating_sub(wall_ns);
+                let cpu_ns = clock::thread_cpu_ns().saturating_sub(cpu_ns);
+                local.counts.measured(cpu_ns, wall_ns);
+            }
+            routed.inspect_err(|failure| {
+                local.counts.failure(failure.cause);
+                local.after(failure);
+            })
+        })
+    }
+
+    fn boxed_clone(&self) -> Box<dyn Matcher> {
+        Box::new(Self {
+            exchange: Arc::clone(&self.exchange),
+            bindings: Arc::clone(&self.bindings),
+            revision: self.revision,
+        })
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+impl RouteMatcher {
+    #[inline]
+    fn route(
+        &self,
+        local: &mut Local,
+        header: &Header<'_>,
+        topology: &dyn Topology,
+        destinations: &mut Vec<Destination>,
+    ) -> Result<(), Failure> {
+        let bindings = self.bindings.as_slice();
+        let (live, version) = local.ready(&self.exchange, bindings, self.revision)?;
+        let fields = &version.module()?.description.reads;
+        live.route(fields, header, |pick| {
+            destinations.push(match pick {
+                Pick::Binding(index) => bound(bindings, index)?.destination,
+                Pick::Queue(name) => {
+                    permitted(version.destinations, name)?;
+                    let queue = topology.queue(name).ok_or_else(|| unknown_queue(name))?;
+                    Destination::Queue(queue)
+                }
+            });
+            Ok(())
+        })
+    }
+}
+
+/// The binding at an index that a guest gave.
+#[inline]
+pub(crate) fn bound(bindings: &[Arc<Binding>], index: u64) -> Result<&Arc<Binding>, Failure> {
+    usize::try_from(index).ok().and_then(|index| bindings.get(index)).ok_or_else(|| {
+        bad(format!("index {index}, and the exchange has {} bindings", bindings.len()))
+    })
+}
+
+/// Whether a route with this setting may name a queue.
+pub(crate) fn permitted(destinations: Destinations, name: &str) -> Result<(), Failure> {
+    match destinations {
+        Destinations::Any => Ok(()),
+        Destinations::Bound => {
+            let detail = format!("names the queue '{}', and may answer by index only", cut(name));
+            Err(Failure::new(FailureCause::NotPermitted, detail))
+        }
+    }
+}
+
+pub(crate) fn unknown_queue(name: &str) -> Failure {
+    Failure::new(FailureCause::UnknownQueue, format!("no queue '{}'", cut(name)))
+}
+
+/// A name that a guest gave, no longer than a name can be.
+fn cut(name: &str) -> &str {
+    let end = (0..=name.len().min(255)).rev().find(|&end| name.is_char_boundary(end));
+    &name[..end.unwrap_or(0)]
+}

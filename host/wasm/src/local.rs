@@ -1,0 +1,231 @@
+//! The instances of this thread: one for each exchange that it routes for.
+//!
+//! A shard finds its instance here without a lock. Instances of exchanges that are gone, and of
+//! versions that decide no longer, are freed at the thread's next call after the change.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry as Slot;
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+
+use shunt_routing::{Binding, Failure, FailureCause};
+
+use crate::clock;
+use crate::counters::Counts;
+use crate::exchange::RouteExchange;
+use crate::instance::is_fatal;
+use crate::limits::SETUP_RETRY_NS;
+use crate::version::{Live, Version};
+
+thread_local! {
+    static INSTANCES: RefCell<Instances> = RefCell::default();
+}
+
+/// Counts changes after which some thread may hold instances for nothing.
+static CHANGES: AtomicU64 = AtomicU64::new(0);
+
+/// Says that an exchange is gone or another version decides.
+pub(crate) fn changed() {
+    CHANGES.fetch_add(1, Ordering::Release);
+}
+
+/// Frees this thread's instances that nothing needs any more. A thread that goes on routing does
+/// so by itself; one that may fall idle calls this from time to time.
+pub fn release_instances() {
+    // A thread that is ending drops them all anyway.
+    let _ = INSTANCES.try_with(|instances| {
+        if let Ok(mut instances) = instances.try_borrow_mut() {
+            instances.sweep();
+        }
+    });
+}
+
+#[derive(Default)]
+struct Instances {
+    seen: u64,
+    entries: HashMap<u64, Local, BuildHasherDefault<IdHasher>>,
+}
+
+impl Instances {
+    #[inline]
+    fn sweep(&mut self) {
+        let changes = CHANGES.load(Ordering::Acquire);
+        if changes != self.seen {
+            self.seen = changes;
+            self.entries.retain(|_, local| local.is_needed());
+        }
+    }
+}
+
+/// What this thread has for one exchange and one version.
+pub(crate) struct Local {
+    exchange: Weak<RouteExchange>,
+    pub(crate) version: Arc<Version>,
+    pub(crate) counts: Arc<Counts>,
+    state: State,
+}
+
+enum State {
+    Empty,
+    Ready {
+        live: Live,
+        /// The bindings that the instance knows; 0 for none yet.
+        revision: u64,
+    },
+    /// The instance couldn't be made. It isn't tried again for each message: a set-up that runs
+    /// into its time limit would take the whole thread.
+    Failed {
+        failure: Failure,
+        revision: u64,
+        retry_at_ns: u64,
+    },
+}
+
+/// Runs `call` with what this thread has for the exchange under the version that decides now.
+#[inline]
+pub(crate) fn with<R>(
+    exchange: &Arc<RouteExchange>,
+    call: impl FnOnce(&mut Local) -> Result<R, Failure>,
+) -> Result<R, Failure> {
+    let unavailable = |why: &str| Err(Failure::new(FailureCause::Unavailable, why));
+    let run = |instances: &RefCell<Instances>| {
+        let Ok(mut instances) = instances.try_borrow_mut() else {
+            return unavailable("a route is running on this thread");
+        };
+        instances.sweep();
+        let active = exchange.route.active.load();
+        let Some(version) = active.as_ref() else {
+            exchange.route.unavailable.fetch_add(1, Ordering::Relaxed);
+            let name = &exchange.route.name;
+            return unavailable(&format!("no version of route '{name}' is active"));
+        };
+        let local = match instances.entries.entry(exchange.id) {
+            Slot::Occupied(slot) => {
+                let local = slot.into_mut();
+                if !Arc::ptr_eq(&local.version, version) {
+                    *local = Local::new(exchange, version);
+                }
+                local
+            }
+            Slot::Vacant(slot) => slot.insert(Local::new(exchange, version)),
+        };
+        call(local)
+    };
+    INSTANCES.try_with(run).unwrap_or_else(|_| unavailable("this thread is ending"))
+}
+
+impl Local {
+    fn new(exchange: &Arc<RouteExchange>, version: &Arc<Version>) -> Self {
+        Self {
+            exchange: Arc::downgrade(exchange),
+            version: Arc::clone(version),
+            counts: version.counters.open(),
+            state: State::Empty,
+        }
+    }
+
+    fn is_needed(&self) -> bool {
+        self.exchange.upgrade().is_some_and(|exchange| {
+            exchange.route.active.load().as_ref().is_some_and(|a| Arc::ptr_eq(a, &self.version))
+        })
+    }
+
+    /// The instance, configured and with the bindings of that revision.
+    #[inline]
+    pub(crate) fn ready(
+        &mut self,
+        exchange: &RouteExchange,
+        bindings: &[Arc<Binding>],
+        wanted: u64,
+    ) -> Result<(&mut Live, &Version), Failure> {
+        if !matches!(&self.state, State::Ready { revision, .. } if *revision == wanted) {
+            self.prepare(exchange, bindings, wanted)?;
+        }
+        match &mut self.state {
+            State::Ready { live, .. } => Ok((live, &self.version)),
+            _ => Err(Failure::new(FailureCause::Unavailable, "there is no instance")),
+        }
+    }
+
+    #[cold]
+    fn prepare(
+        &mut self,
+        exchange: &RouteExchange,
+        bindings: &[Arc<Binding>],
+        wanted: u64,
+    ) -> Result<(), Failure> {
+        if let State::Failed { failure, revision, retry_at_ns } = &self.state
+            && *revision == wanted
+            && clock::monotonic_ns() < *retry_at_ns
+        {
+            return Err(failure.clone());
+        }
+        let prepared = self.configured(exchange).and_then(|live| live.bindings(bindings));
+        match prepared {
+            Ok(()) => {
+                if let State::Ready { revision, .. } = &mut self.state {
+                    *revision = wanted;
+                }
+                Ok(())
+            }
+            Err(failure) => {
+                let retry_at_ns = clock::monotonic_ns().saturating_add(SETUP_RETRY_NS);
+                let kept = failure.clone();
+                self.state = State::Failed { failure: kept, revision: wanted, retry_at_ns };
+                Err(failure)
+            }
+        }
+    }
+
+    /// An instance that knows its exchange, whatever bindings it knows.
+    pub(crate) fn configured(&mut self, exchange: &RouteExchange) -> Result<&mut Live, Failure> {
+        if !matches!(self.state, State::Ready { .. }) {
+            let mut live = self.version.instance(&exchange.runtime.ticker)?;
+            live.configure(&exchange.spec)?;
+            self.state = State::Ready { live, revision: 0 };
+        }
+        match &mut self.state {
+            State::Ready { live, .. } => Ok(live),
+            _ => Err(Failure::new(FailureCause::Unavailable, "there is no instance")),
+        }
+    }
+
+    /// Throws the instance away if the failure left it unfit.
+    pub(crate) fn after(&mut self, failure: &Failure) {
+        if is_fatal(failure.cause) && matches!(self.state, State::Ready { .. }) {
+            self.state = State::Empty;
+        }
+    }
+}
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        self.version.counters.close(&self.counts);
+    }
+}
+
+/// Spreads ids that are counted up; nobody outside chooses them.
+#[derive(Default)]
+struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        bytes.iter().for_each(|&byte| self.write_u64(self.0 ^ u64::from(byte)));
+    }
+
+    fn write_u64(&mut self, id: u64) {
+        self.0 = id.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
+/// Instances that this thread holds, ready or not.
+#[cfg(test)]
+pub(crate) fn held() -> usize {
+    INSTANCES.with_borrow(|instances| instances.entries.len())
+}

@@ -1,0 +1,7 @@
+//! Routes from deploy to decision, with guests written in WebAssembly text.
+
+mod activation;
+mod deploy;
+mod dry_run;
+mod hostile;
+mod world;
