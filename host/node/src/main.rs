@@ -1,2 +1,57 @@
-//! The broker's binary: command line, configuration, start, stop and wiring.
-fn main() {}
+//! The broker's binary `shunt`: command line, configuration, logging, start and stop, and the
+//! commands that talk to a running node.
+//!
+//! May depend on every crate of ours, and decides nothing: it reads what the operator wants,
+//! wires the crates together and gets out of the way. Configuration files, environment and
+//! signals are known here and nowhere else.
+
+mod cli;
+mod http_client;
+mod logging;
+mod output;
+mod route_commands;
+mod serve;
+mod settings;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command, ConfigCommand, SettingsArgs};
+use settings::LoadedSettings;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return cli::usage_error(&error),
+    };
+    match run(cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            output::error(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    match cli.command.unwrap_or(Command::Serve(cli.settings)) {
+        Command::Serve(arguments) => {
+            let LoadedSettings { settings, .. } = load(&arguments)?;
+            logging::start(settings.log.format, &settings.log.level);
+            serve::run(settings)
+        }
+        Command::Config(ConfigCommand::Show { settings, output }) => {
+            output::print(&settings::show(&load(&settings)?, output))
+        }
+        Command::Route(command) => route_commands::run(command),
+    }
+}
+
+fn load(arguments: &SettingsArgs) -> anyhow::Result<LoadedSettings> {
+    let environment = std::env::vars_os();
+    Ok(settings::load(&arguments.flags(), arguments.config.as_deref(), environment)?)
+}

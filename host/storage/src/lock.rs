@@ -29,7 +29,7 @@ pub enum LockError {
         pid: String,
     },
     /// The lock can't be made or written.
-    #[error("{path}: {source}", path = path.display())]
+    #[error("can't lock {path}", path = path.display())]
     Io {
         /// The lock.
         path: PathBuf,

@@ -58,7 +58,7 @@ pub struct Damage {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The disk refused.
-    #[error("{path}: {source}", path = path.display())]
+    #[error("can't open {path}", path = path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,

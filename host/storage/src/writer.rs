@@ -60,10 +60,10 @@ impl Batch {
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
     /// The disk is full. Nothing of the batch counts; it may be committed again.
-    #[error("no space: {0}")]
+    #[error("no space for the log")]
     NoSpace(#[source] io::Error),
     /// Nobody knows what is on disk. Nothing can be committed until the log is opened again.
-    #[error("the log can't go on: {0}")]
+    #[error("the log can't go on")]
     Failed(#[source] io::Error),
 }
 
