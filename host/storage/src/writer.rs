@@ -96,6 +96,8 @@ impl LogWriter {
                 Some(last) => (reopen(&*disk, &name, last)?, last.end),
                 None => (create(&*disk, number)?, HEADER_SIZE as u64),
             };
+            // An earlier life may have failed between a snapshot's renaming and the sync.
+            disk.sync()?;
             for name in &plan.stale {
                 disk.remove(name)?;
             }

@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use super::{LoadedSettings, Source};
+use super::{LoadedSettings, SECRETS, Source};
 use crate::output::{self, OutputFormat};
 
 /// The settings, each with where it came from.
@@ -27,9 +27,11 @@ fn human(loaded: &LoadedSettings) -> String {
                 let gap = if text.is_empty() { "" } else { "\n" };
                 text.push_str(&format!("{gap}[{section}]\n"));
             }
+            // A secret's mask must not be taken for the secret when the text becomes a file.
+            let mark = if SECRETS.contains(&setting.name) { "# " } else { "" };
             // JSON's strings, numbers and lists are TOML's.
-            lines
-                .push(vec![format!("{name} = {}", setting.value), format!("# {}", setting.source)]);
+            let assignment = format!("{mark}{name} = {}", setting.value);
+            lines.push(vec![assignment, format!("# {}", setting.source)]);
         }
         text.push_str(&output::align(&lines));
     }
