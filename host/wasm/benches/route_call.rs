@@ -33,7 +33,7 @@ const TWO_FIELDS: &str = r#"(module
   (data (i32.const 2048) "\92\00\02\91\01")
   (func (export "shunt_abi") (result i32) i32.const 1)
   (func (export "shunt_alloc") (param i32) (result i32) i32.const 4096)
-  (func (export "shunt_describe") (result i64) i64.const 0x0000040000000038)
+  (func (export "shunt_describe") (result i64) i64.const 0x000004000000003b)
   (func (export "shunt_route") (param $p i32) (param i32) (result i64)
     ;; 0x92, then a short string: its head has the length in five bits.
     (if (i64.ne (i64.and (i64.load offset=2 (local.get $p)) (i64.const 0xffffffffffffff))
@@ -51,7 +51,7 @@ const NOTHING: &str = r#"(module
   (data (i32.const 1024) "\84\a4name\a1b\a7version\a11\a5reads\90\a5wants\90")
   (func (export "shunt_abi") (result i32) i32.const 1)
   (func (export "shunt_alloc") (param i32) (result i32) i32.const 4096)
-  (func (export "shunt_describe") (result i64) i64.const 0x000004000000001d)
+  (func (export "shunt_describe") (result i64) i64.const 0x0000040000000020)
   (func (export "shunt_route") (param i32 i32) (result i64) i64.const 0))"#;
 
 struct Nowhere;
@@ -161,11 +161,7 @@ fn main() {
     }
 }
 
-fn exchange(
-    kind: &dyn ExchangeType,
-    vhost: &VhostName,
-    route: Option<&str>,
-) -> Box<dyn Matcher> {
+fn exchange(kind: &dyn ExchangeType, vhost: &VhostName, route: Option<&str>) -> Box<dyn Matcher> {
     let arguments: FieldTable =
         route.map(|route| ("x-route".to_owned(), Value::from(route))).into_iter().collect();
     let spec = ExchangeSpec {

@@ -50,11 +50,7 @@ pub(crate) struct Import {
     pub(crate) needs: Option<Capability>,
 }
 
-const fn import(
-    name: &'static str,
-    signature: &'static str,
-    needs: Option<Capability>,
-) -> Import {
+const fn import(name: &'static str, signature: &'static str, needs: Option<Capability>) -> Import {
     Import { name, signature, needs }
 }
 

@@ -57,7 +57,7 @@ impl Counts {
     pub(crate) fn call(&self) -> bool {
         let calls = self.calls.load(Ordering::Relaxed);
         self.calls.store(calls.wrapping_add(1), Ordering::Relaxed);
-        calls % SAMPLE == 0
+        calls.is_multiple_of(SAMPLE)
     }
 
     pub(crate) fn measured(&self, cpu_time_ns: u64, wall_time_ns: u64) {
@@ -118,8 +118,9 @@ impl Counters {
         let sampled = sum.sampled.into_inner();
         let scaled = |time_ns: AtomicU64| match sampled {
             0 => 0,
-            _ => (u128::from(time_ns.into_inner()) * u128::from(calls) / u128::from(sampled))
-                as u64,
+            _ => {
+                (u128::from(time_ns.into_inner()) * u128::from(calls) / u128::from(sampled)) as u64
+            }
         };
         RouteCounters {
             calls,

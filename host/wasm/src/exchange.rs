@@ -101,9 +101,8 @@ impl RouteExchange {
         let active = route.active.load_full().ok_or_else(|| {
             format!("no active route '{}' in vhost '{}'", route.name, route.vhost)
         })?;
-        let configured = active
-            .instance(&self.runtime.ticker)
-            .and_then(|mut live| live.configure(&self.spec));
+        let configured =
+            active.instance(&self.runtime.ticker).and_then(|mut live| live.configure(&self.spec));
         configured.map_err(|failure| reason(&route.name, &failure))
     }
 }
@@ -135,8 +134,7 @@ impl Matcher for RouteMatcher {
     fn validate_binding(&self, binding: &Binding) -> Result<(), String> {
         let exchange = &self.exchange;
         let checked = local::with(exchange, |local| {
-            let checked =
-                local.configured(exchange).and_then(|live| live.check_binding(binding));
+            let checked = local.configured(exchange).and_then(|live| live.check_binding(binding));
             checked.inspect_err(|failure| local.after(failure))
         });
         checked.map_err(|failure| reason(&exchange.route.name, &failure))

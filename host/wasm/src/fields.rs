@@ -172,15 +172,19 @@ mod tests {
     #[test]
     fn what_is_absent_is_nil() {
         let mut properties = Properties::default();
-        check(&["headers", "headers.region", "type", "timestamp", "priority"], &properties, &[
-            0x95, 0xc0, 0xc0, 0xc0, 0xc0, 0xc0,
-        ]);
+        check(
+            &["headers", "headers.region", "type", "timestamp", "priority"],
+            &properties,
+            &[0x95, 0xc0, 0xc0, 0xc0, 0xc0, 0xc0],
+        );
         properties.headers = Some(FieldTable::new());
         properties.timestamp = Some(7);
         properties.priority = Some(9);
-        check(&["headers", "headers.region", "type", "timestamp", "priority"], &properties, &[
-            0x95, 0x80, 0xc0, 0xc0, 0xd6, 0xff, 0, 0, 0, 7, 9,
-        ]);
+        check(
+            &["headers", "headers.region", "type", "timestamp", "priority"],
+            &properties,
+            &[0x95, 0x80, 0xc0, 0xc0, 0xd6, 0xff, 0, 0, 0, 7, 9],
+        );
     }
 
     #[test]

@@ -160,10 +160,7 @@ mod tests {
             "limit 'memory_bytes' is 2147483648, at most 1073741824 is allowed"
         );
         own.set("memory_bytes", 0).unwrap();
-        assert_eq!(
-            RouteLimits::default().overridden(&own),
-            Err(LimitError::Zero("memory_bytes"))
-        );
+        assert_eq!(RouteLimits::default().overridden(&own), Err(LimitError::Zero("memory_bytes")));
         assert_eq!(own.set("speed", 1), Err(LimitError::Unknown("speed".into())));
     }
 

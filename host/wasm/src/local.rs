@@ -70,7 +70,7 @@ pub(crate) struct Local {
 enum State {
     Empty,
     Ready {
-        live: Live,
+        live: Box<Live>,
         /// The bindings that the instance knows; 0 for none yet.
         revision: u64,
     },
@@ -182,7 +182,7 @@ impl Local {
     /// An instance that knows its exchange, whatever bindings it knows.
     pub(crate) fn configured(&mut self, exchange: &RouteExchange) -> Result<&mut Live, Failure> {
         if !matches!(self.state, State::Ready { .. }) {
-            let mut live = self.version.instance(&exchange.runtime.ticker)?;
+            let mut live = Box::new(self.version.instance(&exchange.runtime.ticker)?);
             live.configure(&exchange.spec)?;
             self.state = State::Ready { live, revision: 0 };
         }

@@ -150,8 +150,7 @@ mod tests {
     #[test]
     fn a_flood_is_cut_and_a_line_is_bounded() {
         let lines = Arc::new(CollectedLog::default());
-        let route =
-            RouteRef { vhost: VhostName::new("/").unwrap(), name: "r".into(), version: 1 };
+        let route = RouteRef { vhost: VhostName::new("/").unwrap(), name: "r".into(), version: 1 };
         let gate = LogGate::new(lines.clone(), route, 10_000);
         gate.write(LogLevel::Info, &[b'x'; 9_000]);
         for _ in 0..500 {

@@ -102,8 +102,7 @@ impl RouteModule {
             let module = match artifacts.load(sandbox, &self.sha256) {
                 Some(module) => module,
                 None => {
-                    let module =
-                        compile(sandbox, &bytes()?).map_err(|error| error.to_string())?;
+                    let module = compile(sandbox, &bytes()?).map_err(|error| error.to_string())?;
                     artifacts.save(sandbox, &self.sha256, &module);
                     module
                 }
@@ -116,8 +115,7 @@ impl RouteModule {
 
 impl Prepared {
     fn new(sandbox: &Sandbox, module: &Module) -> Result<Self, String> {
-        let pre =
-            sandbox.linker.instantiate_pre(module).map_err(|error| format!("{error:#}"))?;
+        let pre = sandbox.linker.instantiate_pre(module).map_err(|error| format!("{error:#}"))?;
         Ok(Self { pre, fuel: sandbox.fuel })
     }
 }

@@ -25,6 +25,9 @@ use crate::store::{Destinations, RouteStore, StoredRoute, StoredVersion};
 use crate::version::{Deployed, Route, Version};
 use crate::view::RouteView;
 
+/// Virtual host and name.
+type RouteKey = (VhostName, Arc<str>);
+
 /// What a registry needs from the node.
 pub struct RoutesConfig {
     /// Directory of modules and of what was compiled from them. Only the broker may write there:
@@ -47,7 +50,7 @@ pub struct Routes {
     store: Arc<dyn RouteStore>,
     log: Arc<dyn RouteLog>,
     limits: RouteLimits,
-    routes: Mutex<BTreeMap<(VhostName, Arc<str>), Arc<Route>>>,
+    routes: Mutex<BTreeMap<RouteKey, Arc<Route>>>,
     /// Modules in use by hash. Held while one compiles, so that two uploads neither compile the
     /// same module twice nor take two cores.
     compiled: Mutex<HashMap<String, Weak<RouteModule>>>,
@@ -209,12 +212,7 @@ impl Routes {
     ///
     /// # Errors
     /// There is no such version, or it can't run.
-    pub fn activate(
-        &self,
-        vhost: &VhostName,
-        name: &str,
-        version: u32,
-    ) -> Result<(), RouteError> {
+    pub fn activate(&self, vhost: &VhostName, name: &str, version: u32) -> Result<(), RouteError> {
         let _change = self.changes.lock();
         let (route, version) = self.find(vhost, name, Some(version))?;
         if let Err(reason) = &version.module {
@@ -289,9 +287,7 @@ impl Routes {
     pub(crate) fn route(&self, vhost: &VhostName, name: &str) -> Arc<Route> {
         let key = (vhost.clone(), Arc::<str>::from(name));
         let mut routes = self.routes.lock();
-        let route = routes
-            .entry(key.clone())
-            .or_insert_with(|| Arc::new(Route::new(key.0, key.1)));
+        let route = routes.entry(key.clone()).or_insert_with(|| Arc::new(Route::new(key.0, key.1)));
         Arc::clone(route)
     }
 
@@ -471,11 +467,7 @@ fn parse_grants(names: &[&str]) -> Result<Capabilities, DeployError> {
         .collect()
 }
 
-fn activate(
-    deployed: &mut Deployed,
-    active: &mut Option<Arc<Version>>,
-    version: &Arc<Version>,
-) {
+fn activate(deployed: &mut Deployed, active: &mut Option<Arc<Version>>, version: &Arc<Version>) {
     let before = active.replace(Arc::clone(version)).map(|version| version.route.version);
     if before != Some(version.route.version) {
         deployed.previous = before;

@@ -87,8 +87,7 @@ type Result<T> = wasmtime::Result<T>;
 pub(crate) fn signature(name: &str) -> Option<String> {
     let refused = REFUSED.iter().map(|(name, params, _)| (*name, *params));
     let (_, params) = refused.chain(SERVED).find(|(known, _)| *known == name)?;
-    let params: Vec<_> =
-        params.chars().map(|c| if c == 'I' { "i64" } else { "i32" }).collect();
+    let params: Vec<_> = params.chars().map(|c| if c == 'I' { "i64" } else { "i32" }).collect();
     let result = if name == "proc_exit" { "()" } else { "i32" };
     Some(format!("({}) -> {result}", params.join(", ")))
 }

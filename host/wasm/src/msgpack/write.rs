@@ -194,10 +194,7 @@ mod tests {
         check(|w| w.float32(1.5), &[0xca, 0x3f, 0xc0, 0, 0]);
         check(|w| w.timestamp(1), &[0xd6, 0xff, 0, 0, 0, 1]);
         check(|w| w.timestamp(1 << 33), &[0xd7, 0xff, 0, 0, 0, 2, 0, 0, 0, 0]);
-        check(
-            |w| w.timestamp(1 << 40),
-            &[0xc7, 12, 0xff, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0],
-        );
+        check(|w| w.timestamp(1 << 40), &[0xc7, 12, 0xff, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0]);
         check(|w| w.decimal(2, -1), &[0xc7, 5, 1, 2, 0xff, 0xff, 0xff, 0xff]);
     }
 

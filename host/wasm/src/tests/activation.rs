@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use shunt_routing::FailureCause;
 
 use super::world::{World, answering, bindings, guest, publish, queue, vhost};
-use crate::local;
+use crate::{DeployRequest, Destinations, LimitOverrides, local};
 
 #[test]
 fn each_message_is_decided_by_one_version() {
@@ -119,4 +119,45 @@ fn names_that_nobody_holds_are_forgotten() {
         assert!(world.declare(&[("x-route", &format!("no-{name}"))]).is_err());
     }
     assert_eq!(world.routes.names(), 0);
+}
+
+#[test]
+fn a_version_has_no_more_instances_than_its_limit() {
+    let world = World::new();
+    let wat = answering(b"\x91\x00").wat();
+    let limits = LimitOverrides { instances: Some(2), ..LimitOverrides::default() };
+    let request = DeployRequest {
+        vhost: &vhost(),
+        name: "r",
+        module: wat.as_bytes(),
+        grants: &[],
+        destinations: Destinations::Bound,
+        limits,
+        activate: true,
+        now_ms: 0,
+    };
+    world.routes.deploy(&request).unwrap();
+    let exchanges = [world.exchange("r"), world.exchange("r")];
+    let refused = world.declare(&[("x-route", "r")]).err().unwrap();
+    assert!(refused.contains("unavailable: 2 instances are live"), "{refused}");
+    assert_eq!(publish(&*exchanges[1], "key").unwrap(), [queue(0)]);
+}
+
+#[test]
+fn the_clock_stands_still_within_a_call_and_random_numbers_differ() {
+    let world = World::new();
+    let mut sampling = guest(
+        "(if (i64.ne (call $now) (call $now)) (then unreachable))
+         (if (i64.lt_u (call $now) (i64.const 1600000000000)) (then unreachable))
+         (if (i64.eq (call $random) (call $random)) (then unreachable))
+         i64.const 0",
+    );
+    sampling.imports = "(import \"shunt\" \"now_ms\" (func $now (result i64)))
+        (import \"shunt\" \"random\" (func $random (result i64)))"
+        .into();
+    sampling.wants = vec!["clock", "random"];
+    let wat = sampling.wat();
+    let grants = ["random", "clock"];
+    world.try_deploy("r", wat.as_bytes(), &grants, Destinations::Bound).unwrap();
+    assert_eq!(publish(&*world.exchange("r"), "key"), Ok(vec![]));
 }

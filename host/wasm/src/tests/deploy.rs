@@ -49,7 +49,8 @@ fn exports_of_the_contract() {
 #[test]
 fn imports_are_a_closed_list() {
     let mut importing = guest("i64.const 0");
-    importing.imports = "(import \"env\" \"open\" (func)) (import \"shunt\" \"disk\" (func))".into();
+    importing.imports =
+        "(import \"env\" \"open\" (func)) (import \"shunt\" \"disk\" (func))".into();
     check_guest_refused(&importing, "unknown imports 'env.open', 'shunt.disk'");
     importing.imports = "(import \"wasi_snapshot_preview1\" \"fd_close\" (func))".into();
     check_guest_refused(&importing, "'wasi_snapshot_preview1.fd_close' is () -> ()");
@@ -61,7 +62,11 @@ fn imports_are_a_closed_list() {
 fn capabilities_are_declared_granted_and_supported() {
     let mut timed = guest("(drop (call $now)) i64.const 0");
     timed.imports = "(import \"shunt\" \"now_ms\" (func $now (result i64)))".into();
-    check_refused(timed.wat().as_bytes(), &["clock"], "'shunt.now_ms' needs the capability 'clock'");
+    check_refused(
+        timed.wat().as_bytes(),
+        &["clock"],
+        "'shunt.now_ms' needs the capability 'clock'",
+    );
     timed.wants = vec!["clock"];
     check_guest_refused(&timed, "wants the capability 'clock', which is not granted");
     check_refused(timed.wat().as_bytes(), &["disk"], "unknown capability 'disk'");
@@ -71,9 +76,7 @@ fn capabilities_are_declared_granted_and_supported() {
 
     timed.wants = vec!["clock"];
     let world = World::new();
-    world
-        .try_deploy("r", timed.wat().as_bytes(), &["clock"], Destinations::Bound)
-        .unwrap();
+    world.try_deploy("r", timed.wat().as_bytes(), &["clock"], Destinations::Bound).unwrap();
     assert_eq!(publish(&*world.exchange("r"), "key"), Ok(vec![]));
 }
 

@@ -32,11 +32,7 @@ fn check(guest: &Guest, cause: FailureCause, detail: &str) {
 #[test]
 fn a_trap() {
     check(&guest("unreachable"), FailureCause::Trap, "`unreachable` instruction executed in route");
-    check(
-        &guest("i64.const 1 i64.const 0 i64.div_u"),
-        FailureCause::Trap,
-        "divide by zero",
-    );
+    check(&guest("i64.const 1 i64.const 0 i64.div_u"), FailureCause::Trap, "divide by zero");
     check(&guest("i32.const -1 i64.load"), FailureCause::Trap, "out of bounds memory access");
 }
 
@@ -145,7 +141,8 @@ fn a_larger_input_asks_for_a_larger_buffer() {
                  (i64.extend_i32_u (i32.add (i32.const 1) (global.get $calls))))",
     );
     growing.reads = vec!["headers.x"];
-    growing.alloc = "(global.set $calls (i32.add (global.get $calls) (i32.const 1))) i32.const 4096";
+    growing.alloc =
+        "(global.set $calls (i32.add (global.get $calls) (i32.const 1))) i32.const 4096";
     growing.extra = "(global $calls (mut i32) (i32.const 0))".into();
     let world = World::new();
     world.deploy("grow", &growing);
@@ -168,12 +165,11 @@ fn a_larger_input_asks_for_a_larger_buffer() {
 #[test]
 fn a_set_up_that_fails_is_not_run_for_each_message() {
     let world = World::new();
-    let refusing = guest("i64.const 0")
-        .with(&format!(
-            "(data (i32.const 2048) \"full\") (func (export \"shunt_bindings\") (param i32 i32)
+    let refusing = guest("i64.const 0").with(&format!(
+        "(data (i32.const 2048) \"full\") (func (export \"shunt_bindings\") (param i32 i32)
              (result i64) i64.const {})",
-            packed(2048, 4)
-        ));
+        packed(2048, 4)
+    ));
     assert_eq!(world.decide(&refusing).unwrap_err().to_string(), "refused: full");
 
     let looping = guest("i64.const 0").with(&format!(
