@@ -160,10 +160,11 @@ impl<'a> Fields<'a> {
 }
 
 macro_rules! getters {
-    ($($(#[$doc:meta])* $name:ident: $type:ty;)*) => {
+    ($($(#[$doc:meta])* $name:ident: $type:ty = $flag:ident;)*) => {
         $($(#[$doc])*
+        #[inline]
         pub fn $name(self) -> Option<$type> {
-            self.fields().$name
+            if self.flags() & $flag == 0 { None } else { self.fields().$name }
         })*
     };
 }
@@ -190,6 +191,10 @@ impl<'a> PropertiesRef<'a> {
         Self { bytes }
     }
 
+    fn flags(self) -> u16 {
+        self.bytes.first_chunk().map_or(0, |flags| u16::from_be_bytes(*flags))
+    }
+
     fn fields(self) -> Fields<'a> {
         Fields::read(self.bytes).unwrap_or_default()
     }
@@ -206,35 +211,38 @@ impl<'a> PropertiesRef<'a> {
 
     getters! {
         /// MIME content type.
-        content_type: &'a str;
+        content_type: &'a str = CONTENT_TYPE;
         /// MIME content encoding.
-        content_encoding: &'a str;
+        content_encoding: &'a str = CONTENT_ENCODING;
         /// 2 is persistent.
-        delivery_mode: u8;
+        delivery_mode: u8 = DELIVERY_MODE;
         /// Priority.
-        priority: u8;
+        priority: u8 = PRIORITY;
         /// Application correlation id.
-        correlation_id: &'a str;
+        correlation_id: &'a str = CORRELATION_ID;
         /// Queue to reply to.
-        reply_to: &'a str;
+        reply_to: &'a str = REPLY_TO;
         /// Time to live in milliseconds, as text.
-        expiration: &'a str;
+        expiration: &'a str = EXPIRATION;
         /// Application message id.
-        message_id: &'a str;
+        message_id: &'a str = MESSAGE_ID;
         /// Unix time in seconds.
-        timestamp: u64;
+        timestamp: u64 = TIMESTAMP;
         /// Application message type.
-        kind: &'a str;
+        kind: &'a str = TYPE;
         /// User who published.
-        user_id: &'a str;
+        user_id: &'a str = USER_ID;
         /// Application id.
-        app_id: &'a str;
+        app_id: &'a str = APP_ID;
         /// Deprecated cluster id.
-        cluster_id: &'a str;
+        cluster_id: &'a str = CLUSTER_ID;
     }
 
     /// The application headers; an empty table when there are none.
     pub fn headers(self) -> TableRef<'a> {
+        if self.flags() & HEADERS == 0 {
+            return TableRef::EMPTY;
+        }
         self.fields().headers.map_or(TableRef::EMPTY, TableRef::trusted)
     }
 
