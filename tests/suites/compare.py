@@ -51,7 +51,8 @@ def outcome(case):
 def cases(element, path=()):
     """Yields (test id, outcome, first line of the failure) for each case below `element`."""
     for child in element:
-        if child.tag == 'testsuite':
+        # Node calls a suite 'undefined' where it was cut off by a time-out.
+        if child.tag in ('testsuite', 'undefined'):
             name = child.get('name', '')
             # pytest's one outer suite says nothing.
             yield from cases(child, [*path, *([name] if name != 'pytest' else [])])

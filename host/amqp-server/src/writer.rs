@@ -60,7 +60,7 @@ impl Writer {
             tokio::select! {
                 () = self.shared.wake_writer.notified() => {}
                 () = self.shared.mailbox.arrived.notified() => {}
-                () = tokio::time::sleep_until(silence.next_tick(half)), if !half.is_zero() => {
+                () = silence.next_tick(half) => {
                     if silence.tick(self.shared.reads.get()) {
                         return Err(io::Error::new(
                             io::ErrorKind::TimedOut,
@@ -226,8 +226,14 @@ struct Silence {
 }
 
 impl Silence {
-    fn next_tick(&mut self, half: Duration) -> Instant {
-        *self.at.get_or_insert_with(|| Instant::now() + half)
+    /// Waits for the end of this half of a heartbeat interval; for ever without heartbeats.
+    async fn next_tick(&mut self, half: Duration) {
+        if half.is_zero() {
+            std::future::pending().await
+        } else {
+            let at = *self.at.get_or_insert_with(|| Instant::now() + half);
+            tokio::time::sleep_until(at).await;
+        }
     }
 
     /// Half a heartbeat interval went by; whether the client has been silent too long.

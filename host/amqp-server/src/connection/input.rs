@@ -59,6 +59,23 @@ impl Input {
         }
     }
 
+    /// Says that no more is written, and drops what still comes until the peer ends too.
+    pub(crate) async fn drain(&mut self) {
+        let socket = socket2::SockRef::from(&*self.stream);
+        if socket.shutdown(std::net::Shutdown::Write).is_err() {
+            return;
+        }
+        let mut dropped = [0; 4_096];
+        while self.stream.readable().await.is_ok() {
+            match self.stream.try_read(&mut dropped) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
+        }
+    }
+
     /// The bytes so far, to be acted on; [`Input::give_back`] takes them again.
     pub(crate) fn take(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.buffer)

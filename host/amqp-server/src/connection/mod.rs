@@ -115,6 +115,9 @@ pub(crate) async fn serve(
     shared.wake_writer.notify_one();
     // The writer has only to write what is there; a peer that doesn't read it must not hold us.
     let _ = tokio::time::timeout(close::LINGER, writer).await;
+    // A client may have sent more before it hears of the end; to close over unread bytes would
+    // reset the connection, and the last frames would be lost to it.
+    let _ = tokio::time::timeout(close::LINGER, input.drain()).await;
     shared.channels.borrow_mut().clear();
     shared.remote_consumers.borrow_mut().clear();
     context.broker.counters().connections_closed.add(1);

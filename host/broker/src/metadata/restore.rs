@@ -25,6 +25,17 @@ impl Broker {
                 self.publish_vhosts();
                 Ok(())
             }
+            // What is there already stays: a snapshot may say the same as a record after it.
+            Command::DeclareExchange { vhost, exchange }
+                if self.exchange_definition(&vhost, &exchange.name).is_some() =>
+            {
+                Ok(())
+            }
+            Command::DeclareQueue { vhost, queue }
+                if self.find_vhost(&vhost)?.topology().queues.get(&queue.name).is_some() =>
+            {
+                Ok(())
+            }
             Command::DeclareExchange { vhost, exchange } => {
                 let made = self.make_exchange(&vhost, &exchange);
                 let (made, outcome) = match made {
