@@ -1,0 +1,24 @@
+//! JSON and the types of AMQP, both ways. Nothing else in Shunt knows JSON.
+
+mod payload;
+mod properties;
+mod values;
+
+pub(crate) use payload::{PayloadEncoding, decode_payload, encode_payload};
+pub(crate) use properties::{
+    check_properties, headers_to_json, properties_from_json, properties_to_json,
+};
+pub(crate) use values::{JsonMap, table_from_json, table_to_json};
+
+use serde::de::DeserializeOwned;
+
+use crate::error::ApiError;
+
+/// Reads JSON.
+///
+/// # Errors
+/// 400 with the line and the column.
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| ApiError::bad_request(format!("the JSON can't be used: {error}")))
+}

@@ -1,0 +1,102 @@
+//! The calls of RabbitMQ's management API that tools need first, with its JSON.
+
+mod binding_key;
+mod bindings;
+mod exchanges;
+mod get;
+mod overview;
+mod publish;
+mod queue_view;
+mod queues;
+mod vhosts;
+
+use std::sync::Arc;
+
+use axum::http::StatusCode;
+use serde::Deserialize;
+use shunt_types::{AmqpError, FieldTable, VhostName};
+use utoipa::IntoParams;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::error::ApiError;
+use crate::json::{self, JsonMap};
+use crate::server::Api;
+
+pub(crate) use overview::RABBITMQ_VERSION;
+
+pub(crate) fn endpoints() -> OpenApiRouter<Arc<Api>> {
+    OpenApiRouter::new()
+        .routes(routes!(overview::overview))
+        .routes(routes!(overview::whoami))
+        .routes(routes!(overview::nodes))
+        .routes(routes!(overview::node))
+        .routes(routes!(vhosts::list))
+        .routes(routes!(vhosts::show, vhosts::put, vhosts::delete))
+        .routes(routes!(exchanges::list_all))
+        .routes(routes!(exchanges::list))
+        .routes(routes!(exchanges::show, exchanges::put, exchanges::delete))
+        .routes(routes!(publish::publish))
+        .routes(routes!(bindings::of_source))
+        .routes(routes!(bindings::of_destination))
+        .routes(routes!(queues::list_all))
+        .routes(routes!(queues::list))
+        .routes(routes!(queues::show, queues::put, queues::delete))
+        .routes(routes!(queues::purge))
+        .routes(routes!(get::get))
+        .routes(routes!(bindings::of_queue))
+        .routes(routes!(bindings::list_all))
+        .routes(routes!(bindings::list))
+        .routes(routes!(bindings::between_queue, bindings::bind_queue))
+        .routes(routes!(bindings::between_exchange, bindings::bind_exchange))
+        .routes(routes!(bindings::show_queue, bindings::unbind_queue))
+        .routes(routes!(bindings::show_exchange, bindings::unbind_exchange))
+}
+
+/// A virtual host.
+#[derive(Deserialize, IntoParams)]
+pub(super) struct VhostPath {
+    /// The virtual host, percent-encoded.
+    vhost: String,
+}
+
+/// An exchange.
+#[derive(Deserialize, IntoParams)]
+pub(super) struct ExchangePath {
+    /// The virtual host, percent-encoded.
+    vhost: String,
+    /// The exchange; `amq.default` for the default exchange.
+    exchange: String,
+}
+
+/// A queue.
+#[derive(Deserialize, IntoParams)]
+pub(super) struct QueuePath {
+    /// The virtual host, percent-encoded.
+    vhost: String,
+    /// The queue.
+    queue: String,
+}
+
+/// Arguments of a declaration or a binding.
+fn arguments(object: &JsonMap) -> Result<FieldTable, ApiError> {
+    json::table_from_json(object, "arguments").map_err(ApiError::bad_request)
+}
+
+/// A flag in a query, by presence and value, as RabbitMQ reads it.
+fn is_set(flag: Option<&str>) -> bool {
+    flag.is_some_and(|value| value == "true")
+}
+
+/// The answer to a `PUT`: whether it made something.
+fn put_status(created: bool) -> StatusCode {
+    if created { StatusCode::CREATED } else { StatusCode::NO_CONTENT }
+}
+
+fn refused(error: AmqpError) -> ApiError {
+    ApiError::management(error)
+}
+
+fn vhost_name(name: &str) -> Result<VhostName, ApiError> {
+    Ok(VhostName::new(name)?)
+}

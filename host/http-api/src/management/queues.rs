@@ -1,0 +1,215 @@
+//! Queues.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::StatusCode;
+use serde::Deserialize;
+use shunt_broker::metadata::{QueueDeclaration, QueueDefinition};
+use shunt_broker::queue::QueueStats;
+use shunt_broker::{DeleteOptions, QueueEntry, Vhost};
+use shunt_types::{QueueId, QueueName};
+use utoipa::{IntoParams, ToSchema};
+
+use super::queue_view::QueueView;
+use super::{QueuePath, VhostPath, arguments, is_set, put_status, refused};
+use crate::auth::Manager;
+use crate::error::{ApiError, ErrorBody};
+use crate::extract::{JsonBody, Path, Query};
+use crate::json::JsonMap;
+use crate::server::Api;
+use crate::shards::{self, durable, on_shard};
+
+/// The queues of all virtual hosts that the caller sees.
+#[utoipa::path(get, path = "/api/queues", tag = "management",
+    responses((status = 200, description = "By virtual host and name", body = [QueueView])))]
+pub(super) async fn list_all(
+    State(api): State<Arc<Api>>,
+    caller: Manager,
+) -> Result<Json<Vec<QueueView>>, ApiError> {
+    let all_stats = shards::all_queue_stats(&api.broker).await?;
+    let vhosts = caller.visible_vhosts();
+    Ok(Json(vhosts.iter().flat_map(|vhost| views(&api, vhost, &all_stats)).collect()))
+}
+
+/// The queues of a virtual host.
+#[utoipa::path(get, path = "/api/queues/{vhost}", tag = "management",
+    responses(
+        (status = 200, description = "By name", body = [QueueView]),
+        (status = 404, description = "No such virtual host", body = ErrorBody),
+    ))]
+pub(super) async fn list(
+    State(api): State<Arc<Api>>,
+    caller: Manager,
+    Path(path): Path<VhostPath>,
+) -> Result<Json<Vec<QueueView>>, ApiError> {
+    let vhost = caller.look_into(&path.vhost)?;
+    let all_stats = shards::all_queue_stats(&api.broker).await?;
+    Ok(Json(views(&api, &vhost, &all_stats)))
+}
+
+fn views(api: &Api, vhost: &Vhost, all_stats: &HashMap<QueueId, QueueStats>) -> Vec<QueueView> {
+    let topology = vhost.topology();
+    let mut queues: Vec<_> = topology.queue_entries().collect();
+    queues.sort_by(|a, b| a.definition.name.cmp(&b.definition.name));
+    let queues = queues.into_iter();
+    // One that was deleted meanwhile is left out.
+    let views = queues
+        .filter_map(|queue| Some(QueueView::new(api, vhost, queue, all_stats.get(&queue.id)?)));
+    views.collect()
+}
+
+/// One queue.
+#[utoipa::path(get, path = "/api/queues/{vhost}/{queue}", tag = "management",
+    responses(
+        (status = 200, description = "The queue", body = QueueView),
+        (status = 404, description = "No such queue", body = ErrorBody),
+    ))]
+pub(super) async fn show(
+    State(api): State<Arc<Api>>,
+    caller: Manager,
+    Path(path): Path<QueuePath>,
+) -> Result<Json<QueueView>, ApiError> {
+    let vhost = caller.look_into(&path.vhost)?;
+    let queue = find(&vhost, &path.queue)?;
+    let stats = shards::queue_stats(&api.broker, queue.id).await?;
+    let stats = stats.ok_or_else(|| ApiError::not_found("the queue was deleted"))?;
+    Ok(Json(QueueView::new(&api, &vhost, &queue, &stats)))
+}
+
+/// The queue of that name.
+pub(super) fn find(vhost: &Vhost, name: &str) -> Result<Arc<QueueEntry>, ApiError> {
+    Ok(vhost.topology().find_queue(name)?.clone())
+}
+
+/// A queue to be declared.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct QueueRequest {
+    /// Whether it survives a restart.
+    #[serde(default = "yes")]
+    durable: bool,
+    /// Whether it goes with its last consumer.
+    #[serde(default)]
+    auto_delete: bool,
+    /// Its arguments.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    arguments: JsonMap,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// Declares a queue.
+#[utoipa::path(put, path = "/api/queues/{vhost}/{queue}", tag = "management",
+    request_body = QueueRequest,
+    responses(
+        (status = 201, description = "Made"),
+        (status = 204, description = "There already, declared in the same way"),
+        (status = 400, description = "Wrong, or there in another way", body = ErrorBody),
+        (status = 401, description = "No permission to configure", body = ErrorBody),
+        (status = 404, description = "No such virtual host", body = ErrorBody),
+    ))]
+pub(super) async fn put(
+    State(api): State<Arc<Api>>,
+    caller: Manager,
+    Path(path): Path<QueuePath>,
+    JsonBody(request): JsonBody<QueueRequest>,
+) -> Result<StatusCode, ApiError> {
+    let access = caller.enter(&path.vhost)?;
+    access.configure("queue", &path.queue)?;
+    let arguments = arguments(&request.arguments)?;
+    // Naming a dead-letter exchange reads here and writes there (RabbitMQ).
+    let dead_letter = arguments.get("x-dead-letter-exchange").and_then(|value| value.as_text());
+    if let Some(exchange) = dead_letter {
+        access.read("queue", &path.queue)?;
+        access.write("exchange", exchange)?;
+    }
+    if path.queue.is_empty() {
+        return Err(ApiError::bad_request("a queue that is declared here needs a name"));
+    }
+    let declaration = QueueDeclaration {
+        definition: QueueDefinition {
+            name: QueueName::new(&path.queue)?,
+            durable: request.durable,
+            auto_delete: request.auto_delete,
+            arguments: Arc::new(arguments),
+        },
+        exclusive_owner: None,
+        server_named: false,
+        near: None,
+    };
+    let declared = api.broker.declare_queue(access.vhost.name(), None, declaration);
+    let declared = declared.map_err(refused)?;
+    durable(&api.broker, declared.position).await?;
+    if !declared.created {
+        let id = declared.queue.id;
+        on_shard(&api.broker, id.shard(), move |shard| shard.touch(id)).await?;
+    }
+    Ok(put_status(declared.created))
+}
+
+/// What must hold for a queue to be deleted.
+#[derive(Deserialize, IntoParams)]
+pub(super) struct DeleteQuery {
+    /// `true`: only without messages.
+    #[serde(rename = "if-empty")]
+    if_empty: Option<String>,
+    /// `true`: only without consumers.
+    #[serde(rename = "if-unused")]
+    if_unused: Option<String>,
+}
+
+/// Deletes a queue with its messages.
+#[utoipa::path(delete, path = "/api/queues/{vhost}/{queue}", tag = "management",
+    responses(
+        (status = 204, description = "Deleted"),
+        (status = 400, description = "In use, not empty, or another one's", body = ErrorBody),
+        (status = 401, description = "No permission to configure", body = ErrorBody),
+        (status = 404, description = "No such queue", body = ErrorBody),
+    ))]
+pub(super) async fn delete(
+    State(api): State<Arc<Api>>,
+    caller: Manager,
+    Path(path): Path<QueuePath>,
+    Query(query): Query<DeleteQuery>,
+) -> Result<StatusCode, ApiError> {
+    let access = caller.enter(&path.vhost)?;
+    let queue = find(&access.vhost, &path.queue)?;
+    access.configure("queue", &path.queue)?;
+    queue.check_access(access.vhost.name(), None).map_err(refused)?;
+    let options = DeleteOptions {
+        if_unused: is_set(query.if_unused.as_deref()),
+        if_empty: is_set(query.if_empty.as_deref()),
+    };
+    let id = queue.id;
+    let deleted = on_shard(&api.broker, id.shard(), move |shard| shard.delete_queue(id, options));
+    deleted.await?.map_err(refused)?;
+    durable(&api.broker, api.broker.logged_position()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Drops the messages of a queue that are ready.
+#[utoipa::path(delete, path = "/api/queues/{vhost}/{queue}/contents", tag = "management",
+    responses(
+        (status = 204, description = "Purged"),
+        (status = 401, description = "No permission to read", body = ErrorBody),
+        (status = 404, description = "No such queue", body = ErrorBody),
+    ))]
+pub(super) async fn purge(
+    State(api): State<Arc<Api>>,
+    caller: Manager,
+    Path(path): Path<QueuePath>,
+) -> Result<StatusCode, ApiError> {
+    let access = caller.enter(&path.vhost)?;
+    let queue = find(&access.vhost, &path.queue)?;
+    access.read("queue", &path.queue)?;
+    queue.check_access(access.vhost.name(), None).map_err(refused)?;
+    let id = queue.id;
+    let purged = on_shard(&api.broker, id.shard(), move |shard| shard.purge(id)).await?;
+    purged.map_err(refused)?;
+    Ok(StatusCode::NO_CONTENT)
+}
