@@ -6,10 +6,13 @@
 //! signals are known here and nowhere else.
 
 mod cli;
+mod clock;
 mod http_client;
 mod logging;
+mod metadata;
 mod output;
 mod route_commands;
+mod routes;
 mod serve;
 mod settings;
 

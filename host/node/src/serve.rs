@@ -1,9 +1,243 @@
 //! `shunt serve`: the node from start to stop.
 
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use parking_lot::Mutex;
+use shunt_amqp_server::{ShardContext, ShardThread, ShardWake};
+use shunt_auth::AccessControl;
+use shunt_broker::ports::{Clock, Wake};
+use shunt_broker::{Broker, BrokerOptions};
+use shunt_http_api::{AccessPort, HttpApi, HttpOptions, HttpSettings};
+use shunt_routing::ExchangeTypes;
+use shunt_storage::{DataFolder, LogWriter, Recovered};
+use shunt_types::{ShardId, VhostName};
+use shunt_wasm::{RouteLimits, Routes, RoutesConfig, XWasm};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+
+use crate::clock::SystemClock;
+use crate::metadata::{self, Contents, LoggedAccess, MetadataLog, StoredRoutes};
+use crate::output;
+use crate::routes::{RegistryPort, TracedRoutes};
 use crate::settings::Settings;
 
 /// Runs the node until it is told to stop.
 pub(crate) fn run(settings: Settings) -> anyhow::Result<()> {
-    tracing::debug!(data_dir = %settings.node.data_dir.display(), "starting");
-    anyhow::bail!("this build has no broker yet")
+    // This thread serves HTTP and accepts for the shards, which have runtimes of their own.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the runtime can't be started")?;
+    // Ports first: a node that can't listen must not touch its data.
+    let (amqp, http) = runtime.block_on(async {
+        let amqp = bind(settings.amqp.listen, "AMQP", "--amqp-listen").await?;
+        let http = bind(settings.http.listen, "HTTP", "--http-listen").await?;
+        anyhow::Ok((amqp, http))
+    })?;
+    let node = Node::open(&settings)?;
+    let outcome = runtime.block_on(node.serve(&settings, amqp, http));
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    outcome
+}
+
+async fn bind(address: SocketAddr, what: &str, flag: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("can't listen for {what} on {address}; choose another address with {flag}")
+    })
+}
+
+/// Everything that a node is made of, before it listens.
+struct Node {
+    broker: Arc<Broker>,
+    access: Arc<AccessControl>,
+    access_port: Arc<LoggedAccess>,
+    routes: Arc<RegistryPort>,
+    wakes: Vec<Arc<ShardWake>>,
+    /// Held for as long as the node runs: it locks the folder.
+    _folder: DataFolder,
+}
+
+impl Node {
+    fn open(settings: &Settings) -> anyhow::Result<Self> {
+        let folder = DataFolder::open(&settings.node.data_dir)?;
+        let disk = Arc::new(folder.disk("metadata")?);
+        let (writer, recovered) = LogWriter::open(disk)?;
+        report(&recovered);
+        let is_new = recovered.snapshot.is_none() && recovered.commands.is_empty();
+        let compact = writer.snapshot_due();
+        let contents = metadata::read(recovered.snapshot, recovered.commands)?;
+        let log = MetadataLog::start(writer)?;
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+
+        let access = Arc::new(AccessControl::new(settings.auth.loopback_users.clone()));
+        contents.access.iter().for_each(|change| access.apply(change));
+        let access_port = Arc::new(LoggedAccess {
+            access: access.clone(),
+            log: log.clone(),
+            order: Mutex::new(()),
+        });
+
+        let stored = contents.routes.values().cloned().collect();
+        let routes = Routes::open(RoutesConfig {
+            directory: folder.path().join("routes"),
+            limits: limits(settings),
+            store: Arc::new(StoredRoutes { log: log.clone(), at_start: Mutex::new(stored) }),
+            log: Arc::new(TracedRoutes),
+        })
+        .context("the routes can't be opened")?;
+
+        let mut exchange_types = ExchangeTypes::native();
+        exchange_types.register(Arc::new(XWasm::new(routes.clone())));
+        let wakes: Vec<Arc<ShardWake>> = (0..shards(settings)).map(|_| Arc::default()).collect();
+        let broker = Broker::new(BrokerOptions {
+            shards: wakes.iter().map(|wake| wake.clone() as Arc<dyn Wake>).collect(),
+            exchange_types,
+            clock: clock.clone(),
+            log: log.clone(),
+        });
+        {
+            let _recovery = routes.recovery();
+            for command in contents.commands {
+                if let Err(error) = broker.restore(command.clone()) {
+                    tracing::warn!(%error, ?command, "a declaration can't be restored");
+                }
+            }
+        }
+        if compact {
+            log.snapshot(metadata::write_snapshot(Contents {
+                access: access.snapshot(),
+                routes: contents.routes,
+                commands: broker.snapshot(),
+            })?);
+        }
+        if is_new {
+            broker.create_vhost(&VhostName::new("/")?);
+            let auth = &settings.auth;
+            for change in access.seed_default_user(&auth.default_user, &auth.default_pass) {
+                access_port.change(change, Box::new(|_| {}));
+            }
+        }
+        let routes = Arc::new(RegistryPort { routes, broker: broker.clone(), clock });
+        Ok(Self { broker, access, access_port, routes, wakes, _folder: folder })
+    }
+
+    async fn serve(
+        self,
+        settings: &Settings,
+        amqp: TcpListener,
+        http: TcpListener,
+    ) -> anyhow::Result<()> {
+        let (stop, stopping) = watch::channel(false);
+        let node_name = node_name();
+        let context = Arc::new(ShardContext {
+            broker: self.broker.clone(),
+            access: self.access.clone(),
+            settings: shunt_amqp_server::AmqpSettings {
+                frame_max: settings.amqp.frame_max,
+                channel_max: settings.amqp.channel_max,
+                heartbeat_s: settings.amqp.heartbeat_s,
+                handshake_timeout_ms: settings.amqp.handshake_timeout_ms,
+                message_size_max: settings.amqp.message_size_max,
+                version: env!("CARGO_PKG_VERSION"),
+            },
+            node_name: node_name.clone(),
+            shutdown: stopping.clone(),
+        });
+        let shards = (0..)
+            .zip(self.wakes)
+            .map(|(id, wake)| ShardThread::start(ShardId(id), wake, context.clone()))
+            .collect::<Result<Vec<_>, _>>()
+            .context("the shards' threads can't be started")?;
+        let (amqp_address, http_address) = (amqp.local_addr()?, http.local_addr()?);
+        let handles = shards.iter().map(ShardThread::handle).collect();
+        let amqp = tokio::spawn(shunt_amqp_server::listen(amqp, handles, stopping.clone()));
+        let api = HttpApi::new(HttpOptions {
+            broker: self.broker.clone(),
+            access: self.access,
+            access_changes: self.access_port,
+            routes: self.routes,
+            settings: http_settings(settings),
+            node_name,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        });
+        let http = tokio::spawn(api.serve(http, stopping));
+        tracing::warn!("contents of queues are kept in memory only and end with the process");
+        output::print(&format!(
+            "shunt {} is ready: AMQP on {amqp_address}, HTTP on http://{http_address}, data in {}\n",
+            env!("CARGO_PKG_VERSION"),
+            settings.node.data_dir.display(),
+        ))?;
+
+        stop_signal().await?;
+        tracing::info!("stopping");
+        // Everyone who listens has gone already if this finds nobody.
+        let _ = stop.send(true);
+        let shards_end = tokio::task::spawn_blocking(move || {
+            shards.into_iter().for_each(ShardThread::join);
+        });
+        shards_end.await.context("the shards did not end")?;
+        amqp.await.context("the AMQP listener did not end")?;
+        http.await.context("the HTTP listener did not end")??;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}
+
+fn report(recovered: &Recovered) {
+    if let Some(cut) = &recovered.cut_tail {
+        tracing::info!(path = %cut.path.display(), offset = cut.offset, bytes = cut.size,
+            "the end of the metadata log was incomplete and is cut");
+    }
+    for damage in &recovered.damaged {
+        tracing::error!(path = %damage.path.display(), offset = damage.offset,
+            bytes = damage.size, reason = damage.reason, "the metadata log is damaged");
+    }
+}
+
+fn http_settings(settings: &Settings) -> HttpSettings {
+    HttpSettings {
+        message_size_max: settings.amqp.message_size_max,
+        module_bytes_max: settings.routes.module_bytes_max,
+        lease_timeout_s: settings.http.lease_timeout_s,
+        metrics_without_login: settings.http.metrics_without_login,
+    }
+}
+
+fn limits(settings: &Settings) -> RouteLimits {
+    let routes = &settings.routes;
+    RouteLimits {
+        call_cpu_time_us: routes.call_cpu_time_us,
+        memory_bytes: routes.memory_bytes,
+        module_bytes: routes.module_bytes_max,
+        log_bytes_per_second: routes.log_bytes_per_s,
+        answer_bytes: routes.answer_bytes_max,
+        destinations: routes.destinations_max,
+        ..RouteLimits::default()
+    }
+}
+
+fn shards(settings: &Settings) -> u16 {
+    let cores = || std::thread::available_parallelism().map_or(1, |cores| cores.get() as u16);
+    let wanted = if settings.node.shards == 0 { cores() } else { settings.node.shards };
+    wanted.min(shunt_types::limits::SHARDS_MAX)
+}
+
+/// `shunt@HOST`, as RabbitMQ's tools expect a node's name.
+fn node_name() -> String {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    format!("shunt@{host}")
+}
+
+/// Waits for SIGTERM or SIGINT.
+async fn stop_signal() -> anyhow::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM can't be heard")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT can't be heard")?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
 }

@@ -101,8 +101,8 @@ settings! {
         listen: SocketAddr = loopback(15672), ();
         /// Time for settling a message got with `ack=manual`, in seconds, before it goes back.
         lease_timeout_s: u64 = 30, 1..=86_400;
-        /// Longest `wait` of a poll, in seconds.
-        wait_max_s: u64 = 60, 1..=3_600;
+        /// Whether `/metrics` answers without a login, as RabbitMQ's exporter does.
+        metrics_without_login: bool = true, ();
     }
     /// Users.
     auth: AuthSettings {

@@ -70,6 +70,25 @@ impl SettingValue for String {
     }
 }
 
+impl SettingValue for bool {
+    type Rule = ();
+
+    fn read(raw: &Raw, (): &()) -> Option<Self> {
+        match raw {
+            Raw::Text(text) | Raw::Other(text) => text.trim().parse().ok(),
+            Raw::Number(_) | Raw::List(_) => None,
+        }
+    }
+
+    fn expected((): &()) -> String {
+        "true or false".to_owned()
+    }
+
+    fn shown(&self) -> Value {
+        (*self).into()
+    }
+}
+
 impl SettingValue for PathBuf {
     type Rule = ();
 

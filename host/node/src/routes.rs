@@ -1,0 +1,273 @@
+//! Deployed routes, as the HTTP API asks for them: the registry of `shunt-wasm` behind the port
+//! of `shunt-http-api`.
+
+use std::sync::Arc;
+
+use shunt_broker::ports::Clock;
+use shunt_http_api::{
+    RouteCountersView, RouteDeploy, RouteDeployed, RouteDestinations, RouteDryRun,
+    RouteDryRunDestination, RouteDryRunFailure, RouteDryRunOutcome, RouteLogLine, RoutePortError,
+    RouteVersionView, RouteView, RoutesPort,
+};
+use shunt_routing::{Binding, Destination, ExchangeSpec, FailureCause, Header, Topology};
+use shunt_types::{ExchangeId, ExchangeName, PropertiesRef, QueueId, ShardId, VhostName};
+use shunt_wasm::{
+    Capabilities, DeployError, DeployRequest, Destinations, DryRunRequest, ErrorKind,
+    LimitOverrides, LogLevel, RouteError, RouteLog, RouteRef, Routes, VersionView,
+};
+
+/// What routes log goes to the node's log.
+pub(crate) struct TracedRoutes;
+
+impl RouteLog for TracedRoutes {
+    fn log(&self, route: &RouteRef, level: LogLevel, text: &str) {
+        let RouteRef { vhost, name, version } = route;
+        // A guest's line breaks and escape codes must not forge lines of ours.
+        let text = text.escape_debug();
+        match level {
+            LogLevel::Trace => tracing::trace!(%vhost, route = %name, version, "{text}"),
+            LogLevel::Debug => tracing::debug!(%vhost, route = %name, version, "{text}"),
+            LogLevel::Info => tracing::info!(%vhost, route = %name, version, "{text}"),
+            LogLevel::Warn => tracing::warn!(%vhost, route = %name, version, "{text}"),
+            LogLevel::Error => tracing::error!(%vhost, route = %name, version, "{text}"),
+        }
+    }
+}
+
+/// The registry as the HTTP API sees it.
+pub(crate) struct RegistryPort {
+    pub(crate) routes: Arc<Routes>,
+    pub(crate) broker: Arc<shunt_broker::Broker>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl RoutesPort for RegistryPort {
+    fn deploy(&self, deploy: RouteDeploy) -> Result<RouteDeployed, RoutePortError> {
+        let vhost = vhost_name(&deploy.vhost)?;
+        let mut limits = LimitOverrides::default();
+        for (name, value) in &deploy.limits {
+            limits.set(name, *value).map_err(|error| RoutePortError::Invalid(error.to_string()))?;
+        }
+        let grants: Vec<&str> = deploy.grants.iter().map(String::as_str).collect();
+        let request = DeployRequest {
+            vhost: &vhost,
+            name: &deploy.name,
+            module: &deploy.module,
+            grants: &grants,
+            destinations: match deploy.destinations {
+                RouteDestinations::Bound => Destinations::Bound,
+                RouteDestinations::Any => Destinations::Any,
+            },
+            limits,
+            activate: deploy.activate,
+            now_ms: self.clock.now_ms(),
+        };
+        let deployed = self.routes.deploy(&request).map_err(refused_deploy)?;
+        tracing::info!(
+            vhost = %vhost, route = deploy.name, version = deployed.version,
+            sha256 = deployed.sha256, active = deployed.active, user = deploy.user,
+            "route deployed"
+        );
+        Ok(RouteDeployed {
+            version: deployed.version,
+            created: deployed.created,
+            active: deployed.active,
+            sha256: deployed.sha256,
+        })
+    }
+
+    fn list(&self, vhost: Option<&str>) -> Vec<RouteView> {
+        let vhost = vhost.map(VhostName::new).transpose();
+        // A name too long for a virtual host names none.
+        vhost.map_or_else(
+            |_| Vec::new(),
+            |vhost| self.routes.list(vhost.as_ref()).into_iter().map(view).collect(),
+        )
+    }
+
+    fn show(&self, vhost: &str, name: &str) -> Result<RouteView, RoutePortError> {
+        self.routes.show(&vhost_name(vhost)?, name).map(view).map_err(refused)
+    }
+
+    fn activate(&self, vhost: &str, name: &str, version: u32) -> Result<RouteView, RoutePortError> {
+        let vhost = vhost_name(vhost)?;
+        self.routes.activate(&vhost, name, version).map_err(refused)?;
+        tracing::info!(%vhost, route = name, version, "route version activated");
+        self.routes.show(&vhost, name).map(view).map_err(refused)
+    }
+
+    fn remove(&self, vhost: &str, name: &str) -> Result<(), RoutePortError> {
+        let vhost = vhost_name(vhost)?;
+        let used = self.routes.show(&vhost, name).map_err(refused)?;
+        if let Some(exchange) = self.user_of(&vhost, name)
+            && used.exchanges > 0
+        {
+            return Err(RoutePortError::Conflict(format!(
+                "route '{name}' in vhost '{vhost}' is used by exchange '{exchange}'"
+            )));
+        }
+        self.routes.remove(&vhost, name).map_err(refused)?;
+        tracing::info!(%vhost, route = name, "route removed");
+        Ok(())
+    }
+
+    fn forget_vhost(&self, vhost: &str) {
+        let Ok(vhost) = VhostName::new(vhost) else { return };
+        for route in self.routes.list(Some(&vhost)) {
+            if let Err(error) = self.routes.remove(&vhost, &route.name) {
+                tracing::warn!(%vhost, route = %route.name, %error, "a route can't be removed");
+            }
+        }
+    }
+
+    fn dry_run(&self, dry_run: RouteDryRun) -> Result<RouteDryRunOutcome, RoutePortError> {
+        let invalid = |error: &dyn std::error::Error| RoutePortError::Invalid(error.to_string());
+        let vhost = vhost_name(&dry_run.vhost)?;
+        let mut encoded = Vec::new();
+        dry_run.properties.encode(&mut encoded);
+        let properties = PropertiesRef::decode(&encoded).map_err(|error| invalid(&error))?;
+        let exchange = ExchangeSpec {
+            vhost: vhost.clone(),
+            name: ExchangeName::new(&dry_run.exchange).map_err(|error| invalid(&error))?,
+            arguments: Arc::new(dry_run.arguments),
+        };
+        let bindings: Vec<Arc<Binding>> = dry_run
+            .bindings
+            .into_iter()
+            .enumerate()
+            .map(|(index, binding)| {
+                Arc::new(Binding {
+                    // A dry run delivers nothing, so that any id will do.
+                    destination: if binding.is_queue {
+                        Destination::Queue(QueueId::new(ShardId(0), index as u32, 0))
+                    } else {
+                        Destination::Exchange(ExchangeId(index as u64))
+                    },
+                    destination_name: binding.destination.into(),
+                    key: binding.key.into(),
+                    arguments: Arc::new(binding.arguments),
+                })
+            })
+            .collect();
+        let topology = self.broker.vhost(vhost.as_str()).map(|vhost| vhost.topology());
+        let queue_exists =
+            |name: &str| topology.as_ref().is_some_and(|topology| topology.queue(name).is_some());
+        let request = DryRunRequest {
+            name: &dry_run.name,
+            version: dry_run.version,
+            exchange: &exchange,
+            bindings: &bindings,
+            header: Header {
+                vhost: &vhost,
+                exchange: exchange.name.as_str(),
+                routing_keys: &[&dry_run.routing_key],
+                properties,
+                body_size: dry_run.body_size,
+                user: &dry_run.user,
+            },
+            queue_exists: &queue_exists,
+        };
+        let outcome = self.routes.dry_run(&request).map_err(refused)?;
+        Ok(RouteDryRunOutcome {
+            version: outcome.version,
+            destinations: outcome
+                .destinations
+                .into_iter()
+                .map(|destination| RouteDryRunDestination {
+                    kind: if destination.is_queue { "queue" } else { "exchange" },
+                    name: destination.name.to_string(),
+                    binding: destination.binding,
+                })
+                .collect(),
+            failure: outcome.failure.map(|failure| RouteDryRunFailure {
+                cause: failure.cause.name(),
+                detail: failure.detail,
+            }),
+            fuel: outcome.fuel,
+            cpu_time_ns: outcome.cpu_time_ns,
+            log: outcome
+                .log
+                .into_iter()
+                .map(|line| RouteLogLine { level: line.level.name(), text: line.text })
+                .collect(),
+        })
+    }
+}
+
+impl RegistryPort {
+    /// An exchange that names the route.
+    fn user_of(&self, vhost: &VhostName, name: &str) -> Option<ExchangeName> {
+        let exchanges = self.broker.exchanges(vhost);
+        let named = exchanges.into_iter().find(|exchange| {
+            exchange.arguments.get("x-route").and_then(|value| value.as_text()) == Some(name)
+        });
+        named.map(|exchange| exchange.name)
+    }
+}
+
+fn vhost_name(name: &str) -> Result<VhostName, RoutePortError> {
+    VhostName::new(name).map_err(|error| RoutePortError::NotFound(error.to_string()))
+}
+
+fn port_error(kind: ErrorKind, text: String) -> RoutePortError {
+    match kind {
+        ErrorKind::Invalid => RoutePortError::Invalid(text),
+        ErrorKind::NotFound => RoutePortError::NotFound(text),
+        ErrorKind::Conflict => RoutePortError::Conflict(text),
+        ErrorKind::TooLarge => RoutePortError::TooLarge(text),
+        ErrorKind::Internal => RoutePortError::Internal(text),
+    }
+}
+
+fn refused_deploy(error: DeployError) -> RoutePortError {
+    port_error(error.kind(), error.to_string())
+}
+
+fn refused(error: RouteError) -> RoutePortError {
+    port_error(error.kind(), error.to_string())
+}
+
+fn view(route: shunt_wasm::RouteView) -> RouteView {
+    RouteView {
+        vhost: route.vhost.to_string(),
+        name: route.name.to_string(),
+        active: route.active,
+        previous: route.previous,
+        exchanges: route.exchanges as u64,
+        unavailable: route.unavailable,
+        versions: route.versions.into_iter().map(version_view).collect(),
+    }
+}
+
+fn version_view(version: VersionView) -> RouteVersionView {
+    let names = |set: Capabilities| set.iter().map(|c| c.name().to_owned()).collect::<Vec<_>>();
+    let module = version.module.as_ref();
+    let failures = FailureCause::ALL
+        .into_iter()
+        .map(|cause| (cause.name(), version.counters.failures_by(cause)))
+        .collect();
+    RouteVersionView {
+        version: version.version,
+        active: version.is_active,
+        sha256: version.sha256,
+        size_bytes: version.size_bytes,
+        module_name: module.map(|module| module.name.clone()),
+        module_version: module.map(|module| module.version.clone()),
+        reads: module.map(|module| module.reads.clone()).unwrap_or_default(),
+        wants: module.map(|module| names(module.wants)).unwrap_or_default(),
+        grants: names(version.grants),
+        destinations: match version.destinations {
+            Destinations::Bound => RouteDestinations::Bound,
+            Destinations::Any => RouteDestinations::Any,
+        },
+        limits: version.limits.iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        unavailable: version.unavailable,
+        deployed_at_ms: version.deployed_at_ms,
+        instances: version.instances as u64,
+        counters: RouteCountersView {
+            calls: version.counters.calls,
+            failures,
+            cpu_time_ns: version.counters.cpu_time_ns,
+        },
+    }
+}
