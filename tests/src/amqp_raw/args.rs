@@ -9,10 +9,18 @@ pub enum Value {
     I32(i32),
     /// `l`
     I64(i64),
+    /// `d`
+    Double(f64),
+    /// `T`, Unix time in seconds
+    Timestamp(u64),
     /// `S`
     Str(String),
+    /// `A`
+    Array(Vec<Value>),
     /// `F`
     Table(Vec<(String, Value)>),
+    /// `V`
+    Void,
 }
 
 impl Value {
@@ -42,12 +50,51 @@ impl Value {
                 out.push(b'S');
                 push_longstr(out, value.as_bytes());
             }
+            Self::Double(value) => {
+                out.push(b'd');
+                out.extend_from_slice(&value.to_be_bytes());
+            }
+            Self::Timestamp(value) => {
+                out.push(b'T');
+                out.extend_from_slice(&value.to_be_bytes());
+            }
+            Self::Array(values) => {
+                let mut bytes = Vec::new();
+                values.iter().for_each(|value| value.push_to(&mut bytes));
+                out.push(b'A');
+                push_longstr(out, &bytes);
+            }
             Self::Table(entries) => {
                 out.push(b'F');
                 push_table(out, entries);
             }
+            Self::Void => out.push(b'V'),
         }
     }
+}
+
+/// JSON as people mean it: a number with a point is a double, any other an integer.
+impl From<&serde_json::Value> for Value {
+    fn from(json: &serde_json::Value) -> Self {
+        use serde_json::Value as Json;
+        match json {
+            Json::Null => Self::Void,
+            Json::Bool(value) => Self::Bool(*value),
+            Json::Number(number) => match number.as_i64() {
+                Some(integer) => Self::I64(integer),
+                None => Self::Double(number.as_f64().unwrap_or(f64::NAN)),
+            },
+            Json::String(text) => Self::Str(text.clone()),
+            Json::Array(values) => Self::Array(values.iter().map(Self::from).collect()),
+            Json::Object(_) => Self::Table(entries(json)),
+        }
+    }
+}
+
+/// The entries of a JSON object, none of anything else.
+pub fn entries(json: &serde_json::Value) -> Vec<(String, Value)> {
+    let entries = json.as_object().into_iter().flatten();
+    entries.map(|(name, value)| (name.clone(), value.into())).collect()
 }
 
 /// Arguments in the making: each call appends one field, in the order of the method's definition.

@@ -23,7 +23,7 @@ mod frame;
 pub mod method;
 mod uri;
 
-pub use args::{Args, Fields, Value};
+pub use args::{Args, Fields, Value, entries};
 pub use connection::{Filled, RawConnection, RawError};
 pub use frame::{FRAME_OVERHEAD, Frame, FrameError, FrameKind, cut, push_content, push_frame};
 pub use method::{MethodId, push_method};
