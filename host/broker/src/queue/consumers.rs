@@ -106,11 +106,8 @@ impl Consumers {
         if self.get(id).is_none() {
             return false;
         }
+        self.leave_ring(id);
         self.slots.remove(id.slot());
-        for (_, ring) in &mut self.rings {
-            ring.retain(|&other| other != id);
-        }
-        self.rings.retain(|(_, ring)| !ring.is_empty());
         self.exclusive = self.exclusive && !self.slots.is_empty();
         if let Some(succession) = &mut self.succession {
             succession.retain(|&other| other != id);
@@ -157,12 +154,7 @@ impl Consumers {
     pub(super) fn pause(&mut self, id: ConsumerId) {
         if let Some(consumer) = self.get_mut(id) {
             consumer.paused = true;
-            if std::mem::take(&mut consumer.waiting) {
-                for (_, ring) in &mut self.rings {
-                    ring.retain(|&other| other != id);
-                }
-                self.rings.retain(|(_, ring)| !ring.is_empty());
-            }
+            self.leave_ring(id);
         }
     }
 
@@ -176,7 +168,19 @@ impl Consumers {
     pub(super) fn set_prefetch(&mut self, id: ConsumerId, prefetch: u16) {
         if let Some(consumer) = self.get_mut(id) {
             consumer.options.prefetch = prefetch;
-            self.enter_ring(id);
+            if consumer.has_room() {
+                self.enter_ring(id);
+            } else {
+                self.leave_ring(id);
+            }
+        }
+    }
+
+    fn leave_ring(&mut self, id: ConsumerId) {
+        let Some(consumer) = self.get_mut(id) else { return };
+        if std::mem::take(&mut consumer.waiting) {
+            self.rings.iter_mut().for_each(|(_, ring)| ring.retain(|&other| other != id));
+            self.rings.retain(|(_, ring)| !ring.is_empty());
         }
     }
 

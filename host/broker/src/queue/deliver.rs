@@ -1,9 +1,13 @@
 //! A message goes out: to a consumer in turn, or to whoever fetches it.
 
 use shunt_types::{AmqpError, DeliveryId, ReplyCode};
+use slab::Slab;
 
 use super::{ConsumerId, ConsumerOptions, Entry, Queue, Unacked};
 use crate::ports::{Delivery, Place};
+
+/// Places for unacknowledged messages that an idle queue keeps.
+const UNACKED_KEPT: usize = 4_096;
 
 impl Queue {
     /// Adds a consumer.
@@ -66,6 +70,7 @@ impl Queue {
         } else {
             self.counts.delivered_no_ack -= 1;
         }
+        self.counts.redelivered -= u64::from(delivery.redelivered);
         self.ready.put_back(Entry {
             sequence: delivery.place.sequence,
             expires_at_ms: delivery.place.expires_at_ms,
@@ -112,26 +117,29 @@ impl Queue {
         let redelivered = entry.redelivered;
         let place = Place { sequence: entry.sequence, expires_at_ms: entry.expires_at_ms };
         self.counts.redelivered += u64::from(redelivered);
-        let id = (!no_ack).then(|| self.put_unacked(Unacked { entry, consumer }));
+        let id = (!no_ack).then(|| self.put_unacked(entry, consumer));
         Delivery { queue: self.id, id, message, redelivered, place }
     }
 
-    fn put_unacked(&mut self, unacked: Unacked) -> DeliveryId {
-        self.unacked_bytes += unacked.entry.message.body().len() as u64;
-        let sequence = unacked.entry.sequence;
-        let slot = self.unacked.insert(unacked) as u64;
-        // The low half of the sequence tells a delivery from an earlier one in the same slot.
-        DeliveryId(slot << 32 | (sequence & 0xFFFF_FFFF))
+    fn put_unacked(&mut self, entry: Entry, consumer: Option<ConsumerId>) -> DeliveryId {
+        self.unacked_bytes += entry.message.body().len() as u64;
+        let serial = self.next_delivery_serial;
+        self.next_delivery_serial = serial.wrapping_add(1);
+        let slot = self.unacked.insert(Unacked { entry, serial, consumer }) as u64;
+        DeliveryId(slot << 32 | u64::from(serial))
     }
 
     pub(super) fn take_unacked(&mut self, id: DeliveryId) -> Option<Unacked> {
         let slot = (id.0 >> 32) as usize;
-        let known = self.unacked.get(slot)?;
-        if known.entry.sequence & 0xFFFF_FFFF != id.0 & 0xFFFF_FFFF {
+        if self.unacked.get(slot)?.serial != id.0 as u32 {
             return None;
         }
         let unacked = self.unacked.remove(slot);
         self.unacked_bytes -= unacked.entry.message.body().len() as u64;
+        // Many that were unacknowledged once must not keep the memory for ever.
+        if self.unacked.is_empty() && self.unacked.capacity() > UNACKED_KEPT {
+            self.unacked = Slab::new();
+        }
         Some(unacked)
     }
 }

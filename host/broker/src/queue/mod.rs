@@ -40,6 +40,8 @@ struct Entry {
 /// A message that was handed out and is not settled.
 struct Unacked {
     entry: Entry,
+    /// The low half of its [`DeliveryId`](shunt_types::DeliveryId).
+    serial: u32,
     /// Who got it; `None` for `basic.get`.
     consumer: Option<ConsumerId>,
 }
@@ -112,6 +114,9 @@ pub struct Queue {
     ready: Ready,
     unacked: Slab<Unacked>,
     unacked_bytes: u64,
+    /// Counts what is handed out: it tells a delivery from an earlier one in the same slot, even
+    /// of the same message.
+    next_delivery_serial: u32,
     consumers: Consumers,
     /// Since when nobody used the queue, for `x-expires`; Unix milliseconds.
     unused_since_ms: u64,
@@ -130,6 +135,7 @@ impl Queue {
             next_sequence: 0,
             unacked: Slab::new(),
             unacked_bytes: 0,
+            next_delivery_serial: 0,
             unused_since_ms: now_ms,
             counts: QueueStats::default(),
             dead: Vec::new(),

@@ -1,0 +1,108 @@
+//! What a queue promises, rule by rule.
+
+use shunt_types::Properties;
+
+use super::{message, plain, queue};
+use crate::queue::{ConsumerId, ConsumerOptions, Queue, QueueSettings, Settlement};
+
+fn consumer(queue: &mut Queue, prefetch: u16, priority: i64) -> ConsumerId {
+    queue.subscribe(ConsumerOptions { prefetch, priority, ..Default::default() }).unwrap()
+}
+
+/// Who gets what is there, as long as somebody has room.
+fn turns(queue: &mut Queue) -> Vec<ConsumerId> {
+    std::iter::from_fn(|| queue.next_delivery(0)).map(|(consumer, _)| consumer).collect()
+}
+
+fn fill(queue: &mut Queue, messages: usize) {
+    for n in 0..messages {
+        queue.enqueue(0, plain(&n.to_string()));
+    }
+}
+
+#[test]
+fn consumers_of_one_priority_take_turns() {
+    let mut queue = queue(QueueSettings::default());
+    let (a, b) = (consumer(&mut queue, 0, 0), consumer(&mut queue, 0, 0));
+    fill(&mut queue, 4);
+    assert_eq!(turns(&mut queue), [a, b, a, b]);
+}
+
+#[test]
+fn a_lower_priority_is_asked_only_when_the_higher_one_has_no_room() {
+    let mut queue = queue(QueueSettings::default());
+    let (low, high) = (consumer(&mut queue, 0, -1), consumer(&mut queue, 2, 5));
+    fill(&mut queue, 4);
+    assert_eq!(turns(&mut queue), [high, high, low, low]);
+}
+
+#[test]
+fn a_single_active_consumer_is_succeeded_by_the_next_that_came() {
+    let mut queue =
+        queue(QueueSettings { single_active_consumer: true, ..QueueSettings::default() });
+    let (first, second) = (consumer(&mut queue, 1, 0), consumer(&mut queue, 0, 9));
+    fill(&mut queue, 3);
+    assert_eq!(turns(&mut queue), [first], "whatever the other's priority and room");
+    queue.unsubscribe(0, first);
+    assert_eq!(turns(&mut queue), [second, second]);
+}
+
+#[test]
+fn fewer_unsettled_deliveries_allowed_hold_back_who_waits_already() {
+    let mut queue = queue(QueueSettings::default());
+    let only = consumer(&mut queue, 3, 0);
+    fill(&mut queue, 4);
+    assert!(queue.next_delivery(0).is_some());
+    queue.set_prefetch(only, 1);
+    assert!(queue.next_delivery(0).is_none());
+}
+
+#[test]
+fn what_is_due_this_millisecond_is_delivered_or_expires() {
+    let now_or_never = Properties { expiration: Some("0".into()), ..Properties::default() };
+    let mut taken = queue(QueueSettings::default());
+    consumer(&mut taken, 0, 0);
+    taken.enqueue(5, message("m", &now_or_never, b""));
+    assert!(taken.next_delivery(5).is_some());
+    let mut left = queue(QueueSettings::default());
+    left.enqueue(5, message("m", &now_or_never, b""));
+    left.expire(5);
+    assert_eq!(left.stats().ready, 0);
+}
+
+#[test]
+fn a_returned_message_keeps_its_time() {
+    let mut queue = queue(QueueSettings { message_ttl_ms: Some(10), ..QueueSettings::default() });
+    queue.enqueue(0, plain("m"));
+    let (delivery, _) = queue.fetch(5, false).unwrap();
+    assert!(queue.settle(delivery.id.unwrap(), Settlement::Requeue));
+    assert_eq!(queue.next_deadline_ms(), Some(10));
+    queue.expire(10);
+    assert_eq!(queue.stats().ready, 0);
+}
+
+#[test]
+fn an_unused_queue_expires_and_every_use_begins_its_time_anew() {
+    let mut queue = queue(QueueSettings { expires_ms: Some(10), ..QueueSettings::default() });
+    assert_eq!(queue.next_deadline_ms(), Some(10));
+    queue.fetch(3, true);
+    assert_eq!(queue.next_deadline_ms(), Some(13));
+    queue.touch(5);
+    assert_eq!(queue.next_deadline_ms(), Some(15));
+    let only = consumer(&mut queue, 0, 0);
+    assert_eq!(queue.next_deadline_ms(), None);
+    queue.unsubscribe(7, only);
+    assert!(!queue.is_expired(16) && queue.is_expired(17));
+}
+
+#[test]
+fn a_queue_that_was_long_keeps_no_memory_for_it() {
+    let mut queue = queue(QueueSettings::default());
+    fill(&mut queue, 10_000);
+    let fetched: Vec<_> =
+        std::iter::from_fn(|| queue.fetch(0, false)).map(|(delivery, _)| delivery).collect();
+    for delivery in fetched {
+        assert!(queue.settle(delivery.id.unwrap(), Settlement::Ack));
+    }
+    assert!(queue.unacked.capacity() <= 4_096, "{}", queue.unacked.capacity());
+}

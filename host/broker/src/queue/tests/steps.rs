@@ -1,0 +1,253 @@
+//! Random steps, performed by the queue and by the model.
+
+use proptest::prelude::*;
+use shunt_types::{ExchangeName, Properties};
+
+use super::model::Model;
+use super::{message, queue};
+use crate::queue::{ConsumerOptions, DeadLetterTarget, Overflow, Queue, QueueSettings, Settlement};
+
+#[derive(Clone, Debug)]
+enum Step {
+    Enqueue {
+        priority: u8,
+        ttl_ms: Option<u64>,
+        size: usize,
+    },
+    Subscribe {
+        no_ack: bool,
+        exclusive: bool,
+        prefetch: u16,
+        priority: i64,
+    },
+    Unsubscribe(usize),
+    Deliver,
+    /// The consumer's sink doesn't take it.
+    DeliverInVain,
+    Settle(usize, Settlement),
+    SettleTwice(usize),
+    Fetch {
+        no_ack: bool,
+    },
+    Purge,
+    Pause(usize),
+    Resume(usize),
+    SetPrefetch(usize, u16),
+    Expire,
+    EnforceBounds,
+    Pass {
+        ms: u64,
+    },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let settlement =
+        prop::sample::select(vec![Settlement::Ack, Settlement::Requeue, Settlement::Reject]);
+    prop_oneof![
+        8 => (0..4u8, prop::option::weighted(0.3, 0..20u64), 0..6usize)
+            .prop_map(|(priority, ttl_ms, size)| Step::Enqueue { priority, ttl_ms, size }),
+        2 => (any::<bool>(), prop::bool::weighted(0.1), 0..4u16, 0..2i64).prop_map(
+            |(no_ack, exclusive, prefetch, priority)| {
+                Step::Subscribe { no_ack, exclusive, prefetch, priority }
+            }
+        ),
+        1 => any::<usize>().prop_map(Step::Unsubscribe),
+        8 => Just(Step::Deliver),
+        1 => Just(Step::DeliverInVain),
+        5 => (any::<usize>(), settlement).prop_map(|(index, how)| Step::Settle(index, how)),
+        1 => any::<usize>().prop_map(Step::SettleTwice),
+        2 => any::<bool>().prop_map(|no_ack| Step::Fetch { no_ack }),
+        1 => prop::bool::weighted(0.2).prop_map(|purge| {
+            if purge { Step::Purge } else { Step::Deliver }
+        }),
+        1 => any::<usize>().prop_map(Step::Pause),
+        2 => any::<usize>().prop_map(Step::Resume),
+        1 => (any::<usize>(), 0..4u16).prop_map(|(index, n)| Step::SetPrefetch(index, n)),
+        1 => Just(Step::Expire),
+        2 => Just(Step::EnforceBounds),
+        2 => (0..8u64).prop_map(|ms| Step::Pass { ms }),
+    ]
+}
+
+fn settings() -> impl Strategy<Value = QueueSettings> {
+    let overflow = prop::sample::select(vec![
+        Overflow::DropHead,
+        Overflow::RejectPublish,
+        Overflow::RejectPublishDeadLetter,
+    ]);
+    let bounds = (prop::option::weighted(0.3, 0..6u64), prop::option::weighted(0.2, 0..20u64));
+    let kind = (
+        prop::option::of(0..4u8),
+        prop::option::weighted(0.3, 0..20u64),
+        prop::bool::weighted(0.3),
+    );
+    (bounds, kind, overflow).prop_map(|(bounds, kind, overflow)| QueueSettings {
+        max_priority: kind.0,
+        message_ttl_ms: kind.1,
+        expires_ms: None,
+        max_length: bounds.0,
+        max_length_bytes: bounds.1,
+        overflow,
+        dead_letter: Some(DeadLetterTarget {
+            exchange: ExchangeName::new("dead").unwrap(),
+            routing_key: None,
+        }),
+        single_active_consumer: kind.2,
+    })
+}
+
+/// Both, and the time.
+struct Pair {
+    queue: Queue,
+    model: Model,
+    now_ms: u64,
+    published: u32,
+}
+
+impl Pair {
+    fn consumer(&self, index: usize) -> Option<usize> {
+        (!self.model.consumers.is_empty()).then(|| index % self.model.consumers.len())
+    }
+
+    fn perform(&mut self, step: Step) {
+        let now_ms = self.now_ms;
+        match step {
+            Step::Enqueue { priority, ttl_ms, size } => {
+                self.published += 1;
+                let properties = Properties {
+                    priority: Some(priority),
+                    expiration: ttl_ms.map(|ttl| ttl.to_string().into()),
+                    ..Properties::default()
+                };
+                let message = message(&self.published.to_string(), &properties, &vec![0; size]);
+                let expected = self.model.enqueue(now_ms, message.clone());
+                assert_eq!(self.queue.enqueue(now_ms, message), expected);
+            }
+            Step::Subscribe { no_ack, exclusive, prefetch, priority } => {
+                let options = ConsumerOptions { no_ack, exclusive, prefetch, priority };
+                let refused = self.model.refuses(&options);
+                let subscribed = self.queue.subscribe(options.clone());
+                assert_eq!(subscribed.is_err(), refused);
+                if let Ok(id) = subscribed {
+                    self.model.subscribe(id, options);
+                }
+            }
+            Step::Unsubscribe(index) => {
+                if let Some(index) = self.consumer(index) {
+                    let id = self.model.consumers[index].id;
+                    self.model.unsubscribe(id);
+                    assert!(self.queue.unsubscribe(now_ms, id));
+                    assert!(!self.queue.unsubscribe(now_ms, id), "gone already");
+                }
+            }
+            Step::Deliver => self.deliver(true),
+            Step::DeliverInVain => self.deliver(false),
+            Step::Settle(index, how) => {
+                if !self.model.unacked.is_empty() {
+                    let index = index % self.model.unacked.len();
+                    let id = self.model.unacked[index].id;
+                    self.model.settle(index, how);
+                    assert!(self.queue.settle(id, how));
+                }
+            }
+            Step::SettleTwice(index) => {
+                if !self.model.unacked.is_empty() {
+                    let index = index % self.model.unacked.len();
+                    let id = self.model.unacked[index].id;
+                    self.model.settle(index, Settlement::Requeue);
+                    assert!(self.queue.settle(id, Settlement::Requeue));
+                    // Even where the message is handed out again, the old delivery is over.
+                    self.deliver(true);
+                    assert!(!self.queue.settle(id, Settlement::Ack));
+                }
+            }
+            Step::Fetch { no_ack } => self.fetch(no_ack),
+            Step::Purge => assert_eq!(self.queue.purge(), self.model.purge()),
+            Step::Pause(index) => {
+                if let Some(index) = self.consumer(index) {
+                    self.queue.pause(self.model.consumers[index].id);
+                    self.model.set_paused(index, true);
+                }
+            }
+            Step::Resume(index) => {
+                if let Some(index) = self.consumer(index) {
+                    self.queue.resume(self.model.consumers[index].id);
+                    self.model.set_paused(index, false);
+                }
+            }
+            Step::SetPrefetch(index, prefetch) => {
+                if let Some(index) = self.consumer(index) {
+                    self.queue.set_prefetch(self.model.consumers[index].id, prefetch);
+                    self.model.set_prefetch(index, prefetch);
+                }
+            }
+            Step::Expire => {
+                self.queue.expire(now_ms);
+                self.model.expire_before(now_ms + 1);
+            }
+            Step::EnforceBounds => {
+                self.queue.enforce_bounds();
+                self.model.enforce_bounds();
+            }
+            Step::Pass { ms } => self.now_ms += ms,
+        }
+    }
+
+    fn deliver(&mut self, taken: bool) {
+        let expected = self.model.next_delivery(self.now_ms);
+        let found = self.queue.next_delivery(self.now_ms);
+        let (Some((consumer, delivery)), Some((wanted, entry))) = (found, expected.clone()) else {
+            assert!(expected.is_none(), "a message is stuck");
+            return;
+        };
+        assert_eq!(consumer, wanted, "the wrong consumer's turn");
+        assert_eq!(delivery.message.routing_key(), entry.name());
+        assert_eq!(delivery.redelivered, entry.redelivered);
+        if taken {
+            self.model.handed_out(entry, delivery.id, Some(consumer));
+        } else {
+            self.model.undeliver(consumer, entry, delivery.id);
+            self.queue.undeliver(consumer, delivery);
+        }
+    }
+
+    fn fetch(&mut self, no_ack: bool) {
+        let expected = self.model.fetch(self.now_ms, no_ack);
+        let found = self.queue.fetch(self.now_ms, no_ack);
+        assert_eq!(found.is_some(), expected.is_some());
+        if let (Some((delivery, left)), Some(entry)) = (found, expected) {
+            assert_eq!(delivery.message.routing_key(), entry.name());
+            assert_eq!(delivery.redelivered, entry.redelivered);
+            assert_eq!(left, self.model.stats().ready);
+            self.model.handed_out(entry, delivery.id, None);
+        }
+    }
+
+    fn check(&mut self) {
+        let dead = self.queue.take_dead();
+        let dead = dead.iter().map(|dead| (dead.message.routing_key().to_owned(), dead.reason));
+        assert_eq!(dead.collect::<Vec<_>>(), std::mem::take(&mut self.model.dead));
+        assert_eq!(self.queue.stats(), self.model.stats());
+        assert!(self.model.accounts_for_all());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+    #[test]
+    fn the_queue_does_what_the_model_does(
+        settings in settings(),
+        steps in prop::collection::vec(step(), 0..80),
+    ) {
+        let mut pair = Pair {
+            queue: queue(settings.clone()),
+            model: Model::new(settings),
+            now_ms: 0,
+            published: 0,
+        };
+        for step in steps {
+            pair.perform(step);
+            pair.check();
+        }
+    }
+}
