@@ -34,11 +34,11 @@ fn build() -> anyhow::Result<PathBuf> {
     ensure!(output.status.success(), "shunt can't be built:\n{said}");
     let messages = output.stdout.split(|&byte| byte == b'\n');
     let messages = messages.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
-    let binaries = messages.filter_map(|message| {
+    let mut binaries = messages.filter_map(|message| {
         (message["target"]["name"] == "shunt").then_some(())?;
         message["executable"].as_str().map(PathBuf::from)
     });
-    binaries.last().context("cargo named no binary")
+    binaries.next_back().context("cargo named no binary")
 }
 
 /// A call of `shunt` that knows no setting but those of its arguments.

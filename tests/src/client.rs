@@ -258,7 +258,7 @@ impl Client {
     }
 
     /// The next thing that came unasked, whatever it is.
-    pub fn next(&mut self) -> Result<Incoming, RawError> {
+    pub fn receive(&mut self) -> Result<Incoming, RawError> {
         if let Some(first) = self.inbox.pop_front() {
             return Ok(first);
         }
@@ -269,9 +269,9 @@ impl Client {
     }
 
     /// What comes unasked within a time; `None` where nothing does.
-    pub fn next_within(&mut self, time: Duration) -> Result<Option<Incoming>, RawError> {
+    pub fn receive_within(&mut self, time: Duration) -> Result<Option<Incoming>, RawError> {
         self.raw.set_read_timeout(time)?;
-        let next = self.next();
+        let next = self.receive();
         self.raw.set_read_timeout(TIMEOUT)?;
         match next {
             Err(RawError::TimedOut) => Ok(None),
@@ -287,7 +287,7 @@ impl Client {
         }
         let mut others = std::mem::take(&mut self.inbox);
         loop {
-            match self.next()? {
+            match self.receive()? {
                 Incoming::Deliver(message) => {
                     others.append(&mut self.inbox);
                     self.inbox = others;
@@ -410,7 +410,7 @@ impl Client {
     pub fn wait_confirms(&mut self, left: usize) -> Result<(), RawError> {
         let mut others = VecDeque::new();
         while self.unconfirmed.len() > left {
-            let (tag, multiple, is_ack) = match self.next()? {
+            let (tag, multiple, is_ack) = match self.receive()? {
                 Incoming::Ack(tag, multiple) => (tag, multiple, true),
                 Incoming::Nack(tag, multiple) => (tag, multiple, false),
                 other => {

@@ -31,7 +31,8 @@ pub fn pika(script: &str, arguments: &Value) -> anyhow::Result<Option<Value>> {
 /// Runs a script that uses amqplib; `None` where there is no Node.js, which CI does not excuse.
 pub fn amqplib(script: &str, arguments: &Value) -> anyhow::Result<Option<Value>> {
     static ENVIRONMENT: OnceLock<Result<Option<PathBuf>, String>> = OnceLock::new();
-    let environment = ENVIRONMENT.get_or_init(|| prepared("amqplib", "node", AMQPLIB, make_modules));
+    let environment =
+        ENVIRONMENT.get_or_init(|| prepared("amqplib", "node", AMQPLIB, make_modules));
     let Some(environment) = found(environment)? else { return Ok(None) };
     let mut command = Command::new("node");
     command.arg(script_path(script)).env("NODE_PATH", environment.join("node_modules"));

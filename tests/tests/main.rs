@@ -1,1 +1,16 @@
-//! x
+//! The broker as its users meet it: a module for each subject, a process of its own for each
+//! test.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where something unexpected is found")]
+
+mod confirms;
+mod consuming;
+mod errors;
+mod exchanges;
+mod garbage;
+mod http;
+mod lifecycle;
+mod restart;
+mod routes;
+mod shards;
+mod swap;
