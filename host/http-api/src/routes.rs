@@ -11,7 +11,7 @@ use serde::Deserialize;
 use shunt_broker::Vhost;
 use shunt_broker::metadata::DestinationName;
 use shunt_types::{ExchangeName, FieldTable, Properties};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -36,14 +36,14 @@ pub(crate) fn endpoints() -> OpenApiRouter<Arc<Api>> {
 }
 
 /// A virtual host.
-#[derive(Deserialize, IntoParams)]
+#[derive(Deserialize, utoipa::IntoParams)]
 struct VhostPath {
     /// The virtual host, percent-encoded.
     vhost: String,
 }
 
 /// A route.
-#[derive(Deserialize, IntoParams)]
+#[derive(Deserialize, utoipa::IntoParams)]
 struct RoutePath {
     /// The virtual host, percent-encoded.
     vhost: String,
@@ -74,7 +74,7 @@ async fn list_all(
 }
 
 /// The routes of a virtual host.
-#[utoipa::path(get, path = "/api/routes/{vhost}", tag = "routes",
+#[utoipa::path(get, path = "/api/routes/{vhost}", tag = "routes", params(VhostPath),
     responses(
         (status = 200, description = "By name", body = [RouteView]),
         (status = 404, description = "No such virtual host", body = ErrorBody),
@@ -89,7 +89,7 @@ async fn list(
 }
 
 /// One route with its versions and counters.
-#[utoipa::path(get, path = "/api/routes/{vhost}/{name}", tag = "routes",
+#[utoipa::path(get, path = "/api/routes/{vhost}/{name}", tag = "routes", params(RoutePath),
     responses(
         (status = 200, description = "The route", body = RouteView),
         (status = 404, description = "No such route", body = ErrorBody),
@@ -104,7 +104,7 @@ async fn show(
 }
 
 /// How a module is deployed.
-#[derive(Debug, Default, PartialEq, Deserialize, IntoParams)]
+#[derive(Debug, Default, PartialEq, Deserialize, utoipa::IntoParams)]
 #[serde(try_from = "Vec<(String, String)>")]
 struct DeployQuery {
     /// `false` holds the version back until it is activated.
@@ -152,7 +152,7 @@ impl TryFrom<Vec<(String, String)>> for DeployQuery {
 }
 
 /// Deploys a module: a `.wasm` binary or `.wat` text. Takes the tag policymaker or administrator.
-#[utoipa::path(put, path = "/api/routes/{vhost}/{name}", tag = "routes",
+#[utoipa::path(put, path = "/api/routes/{vhost}/{name}", tag = "routes", params(RoutePath, DeployQuery),
     request_body(content = Vec<u8>, content_type = "application/wasm"),
     responses(
         (status = 201, description = "A new version", body = RouteDeployed),
@@ -192,7 +192,7 @@ async fn deploy(
 }
 
 /// Takes a route away with all its versions. Takes the tag policymaker or administrator.
-#[utoipa::path(delete, path = "/api/routes/{vhost}/{name}", tag = "routes",
+#[utoipa::path(delete, path = "/api/routes/{vhost}/{name}", tag = "routes", params(RoutePath),
     responses(
         (status = 204, description = "Removed"),
         (status = 401, description = "The tag is missing", body = ErrorBody),
@@ -219,7 +219,7 @@ struct ActivateRequest {
 }
 
 /// Puts a version in force. Takes the tag policymaker or administrator.
-#[utoipa::path(post, path = "/api/routes/{vhost}/{name}/activate", tag = "routes",
+#[utoipa::path(post, path = "/api/routes/{vhost}/{name}/activate", tag = "routes", params(RoutePath),
     request_body = ActivateRequest,
     responses(
         (status = 200, description = "The route as it is now", body = RouteView),
@@ -300,7 +300,7 @@ enum DestinationType {
 }
 
 /// Lets a route decide about a message that is not delivered and not counted.
-#[utoipa::path(post, path = "/api/routes/{vhost}/{name}/dry-run", tag = "routes",
+#[utoipa::path(post, path = "/api/routes/{vhost}/{name}/dry-run", tag = "routes", params(RoutePath),
     request_body = DryRunRequest,
     responses(
         (status = 200, description = "The decision, or why there was none",

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use shunt_broker::Vhost;
 use shunt_broker::metadata::{BindingDefinition, BindingView, DestinationName};
 use shunt_types::{ExchangeName, QueueName};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::binding_key::properties_key;
 use super::{ExchangePath, QueuePath, VhostPath, arguments, exchanges, queues, refused};
@@ -74,7 +74,7 @@ pub(super) async fn list_all(
 }
 
 /// The bindings of a virtual host.
-#[utoipa::path(get, path = "/api/bindings/{vhost}", tag = "management",
+#[utoipa::path(get, path = "/api/bindings/{vhost}", tag = "management", params(VhostPath),
     responses(
         (status = 200, description = "The bindings", body = [BindingJson]),
         (status = 404, description = "No such virtual host", body = ErrorBody),
@@ -90,7 +90,7 @@ pub(super) async fn list(
 
 /// The bindings from an exchange.
 #[utoipa::path(get, path = "/api/exchanges/{vhost}/{exchange}/bindings/source",
-    tag = "management",
+    tag = "management", params(ExchangePath),
     responses(
         (status = 200, description = "The bindings", body = [BindingJson]),
         (status = 404, description = "No such exchange", body = ErrorBody),
@@ -107,7 +107,7 @@ pub(super) async fn of_source(
 
 /// The bindings to an exchange.
 #[utoipa::path(get, path = "/api/exchanges/{vhost}/{exchange}/bindings/destination",
-    tag = "management",
+    tag = "management", params(ExchangePath),
     responses(
         (status = 200, description = "The bindings", body = [BindingJson]),
         (status = 404, description = "No such exchange", body = ErrorBody),
@@ -124,7 +124,7 @@ pub(super) async fn of_destination(
 }
 
 /// The bindings to a queue.
-#[utoipa::path(get, path = "/api/queues/{vhost}/{queue}/bindings", tag = "management",
+#[utoipa::path(get, path = "/api/queues/{vhost}/{queue}/bindings", tag = "management", params(QueuePath),
     responses(
         (status = 200, description = "The bindings", body = [BindingJson]),
         (status = 404, description = "No such queue", body = ErrorBody),
@@ -141,7 +141,7 @@ pub(super) async fn of_queue(
 }
 
 /// Two ends.
-#[derive(Deserialize, IntoParams)]
+#[derive(Deserialize, utoipa::IntoParams)]
 pub(super) struct EndsPath {
     /// The virtual host, percent-encoded.
     vhost: String,
@@ -152,7 +152,7 @@ pub(super) struct EndsPath {
 }
 
 /// One binding.
-#[derive(Deserialize, IntoParams)]
+#[derive(Deserialize, utoipa::IntoParams)]
 pub(super) struct BindingPath {
     /// The virtual host, percent-encoded.
     vhost: String,
@@ -341,7 +341,7 @@ async fn unbind(
 }
 
 /// The bindings from an exchange to a queue.
-#[utoipa::path(get, path = "/api/bindings/{vhost}/e/{source}/q/{destination}", tag = "management",
+#[utoipa::path(get, path = "/api/bindings/{vhost}/e/{source}/q/{destination}", tag = "management", params(EndsPath),
     responses(
         (status = 200, description = "The bindings", body = [BindingJson]),
         (status = 404, description = "No such exchange or queue", body = ErrorBody),
@@ -355,7 +355,7 @@ pub(super) async fn between_queue(
 }
 
 /// The bindings from an exchange to an exchange.
-#[utoipa::path(get, path = "/api/bindings/{vhost}/e/{source}/e/{destination}", tag = "management",
+#[utoipa::path(get, path = "/api/bindings/{vhost}/e/{source}/e/{destination}", tag = "management", params(EndsPath),
     responses(
         (status = 200, description = "The bindings", body = [BindingJson]),
         (status = 404, description = "No such exchange", body = ErrorBody),
@@ -370,7 +370,7 @@ pub(super) async fn between_exchange(
 
 /// Binds a queue.
 #[utoipa::path(post, path = "/api/bindings/{vhost}/e/{source}/q/{destination}",
-    tag = "management", request_body = BindingRequest,
+    tag = "management", params(EndsPath), request_body = BindingRequest,
     responses(
         (status = 201, description = "Bound; the header `Location` names it"),
         (status = 400, description = "The exchange refuses the binding", body = ErrorBody),
@@ -388,7 +388,7 @@ pub(super) async fn bind_queue(
 
 /// Binds an exchange.
 #[utoipa::path(post, path = "/api/bindings/{vhost}/e/{source}/e/{destination}",
-    tag = "management", request_body = BindingRequest,
+    tag = "management", params(EndsPath), request_body = BindingRequest,
     responses(
         (status = 201, description = "Bound; the header `Location` names it"),
         (status = 400, description = "The exchange refuses the binding", body = ErrorBody),
@@ -406,7 +406,7 @@ pub(super) async fn bind_exchange(
 
 /// One binding of a queue.
 #[utoipa::path(get, path = "/api/bindings/{vhost}/e/{source}/q/{destination}/{props}",
-    tag = "management",
+    tag = "management", params(BindingPath),
     responses(
         (status = 200, description = "The binding", body = BindingJson),
         (status = 404, description = "No such binding", body = ErrorBody),
@@ -421,7 +421,7 @@ pub(super) async fn show_queue(
 
 /// One binding of an exchange.
 #[utoipa::path(get, path = "/api/bindings/{vhost}/e/{source}/e/{destination}/{props}",
-    tag = "management",
+    tag = "management", params(BindingPath),
     responses(
         (status = 200, description = "The binding", body = BindingJson),
         (status = 404, description = "No such binding", body = ErrorBody),
@@ -436,7 +436,7 @@ pub(super) async fn show_exchange(
 
 /// Unbinds a queue.
 #[utoipa::path(delete, path = "/api/bindings/{vhost}/e/{source}/q/{destination}/{props}",
-    tag = "management",
+    tag = "management", params(BindingPath),
     responses(
         (status = 204, description = "Unbound"),
         (status = 401, description = "No permission", body = ErrorBody),
@@ -452,7 +452,7 @@ pub(super) async fn unbind_queue(
 
 /// Unbinds an exchange.
 #[utoipa::path(delete, path = "/api/bindings/{vhost}/e/{source}/e/{destination}/{props}",
-    tag = "management",
+    tag = "management", params(BindingPath),
     responses(
         (status = 204, description = "Unbound"),
         (status = 401, description = "No permission", body = ErrorBody),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use shunt_broker::Vhost;
 use shunt_broker::metadata::ExchangeDefinition;
 use shunt_types::ExchangeName;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::{ExchangePath, VhostPath, arguments, is_set, put_status, refused};
 use crate::auth::{Manager, exchange_name};
@@ -90,7 +90,7 @@ pub(super) async fn list_all(
 }
 
 /// The exchanges of a virtual host.
-#[utoipa::path(get, path = "/api/exchanges/{vhost}", tag = "management",
+#[utoipa::path(get, path = "/api/exchanges/{vhost}", tag = "management", params(VhostPath),
     responses(
         (status = 200, description = "By name", body = [ExchangeView]),
         (status = 404, description = "No such virtual host", body = ErrorBody),
@@ -110,7 +110,7 @@ fn views(api: &Api, vhost: &Vhost) -> Vec<ExchangeView> {
 }
 
 /// One exchange.
-#[utoipa::path(get, path = "/api/exchanges/{vhost}/{exchange}", tag = "management",
+#[utoipa::path(get, path = "/api/exchanges/{vhost}/{exchange}", tag = "management", params(ExchangePath),
     responses(
         (status = 200, description = "The exchange", body = ExchangeView),
         (status = 404, description = "No such exchange", body = ErrorBody),
@@ -134,7 +134,7 @@ pub(super) fn find(api: &Api, vhost: &Vhost, name: &str) -> Result<ExchangeDefin
 }
 
 /// Declares an exchange.
-#[utoipa::path(put, path = "/api/exchanges/{vhost}/{exchange}", tag = "management",
+#[utoipa::path(put, path = "/api/exchanges/{vhost}/{exchange}", tag = "management", params(ExchangePath),
     request_body = ExchangeRequest,
     responses(
         (status = 201, description = "Made"),
@@ -177,7 +177,7 @@ pub(super) async fn put(
 }
 
 /// What must hold for an exchange to be deleted.
-#[derive(Deserialize, IntoParams)]
+#[derive(Deserialize, utoipa::IntoParams)]
 pub(super) struct DeleteQuery {
     /// `true`: only without bindings.
     #[serde(rename = "if-unused")]
@@ -185,7 +185,7 @@ pub(super) struct DeleteQuery {
 }
 
 /// Deletes an exchange.
-#[utoipa::path(delete, path = "/api/exchanges/{vhost}/{exchange}", tag = "management",
+#[utoipa::path(delete, path = "/api/exchanges/{vhost}/{exchange}", tag = "management", params(ExchangePath, DeleteQuery),
     responses(
         (status = 204, description = "Deleted"),
         (status = 400, description = "It is in use", body = ErrorBody),

@@ -91,7 +91,7 @@ pub(super) struct GotMessage {
 }
 
 /// Gets messages from a queue.
-#[utoipa::path(post, path = "/api/queues/{vhost}/{queue}/get", tag = "management",
+#[utoipa::path(post, path = "/api/queues/{vhost}/{queue}/get", tag = "management", params(QueuePath),
     request_body = GetRequest,
     responses(
         (status = 200, description = "The messages, in order", body = [GotMessage]),

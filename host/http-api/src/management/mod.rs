@@ -15,7 +15,6 @@ use std::sync::Arc;
 use axum::http::StatusCode;
 use serde::Deserialize;
 use shunt_types::{AmqpError, FieldTable, VhostName};
-use utoipa::IntoParams;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -54,14 +53,14 @@ pub(crate) fn endpoints() -> OpenApiRouter<Arc<Api>> {
 }
 
 /// A virtual host.
-#[derive(Deserialize, IntoParams)]
+#[derive(Deserialize, utoipa::IntoParams)]
 pub(super) struct VhostPath {
     /// The virtual host, percent-encoded.
     vhost: String,
 }
 
 /// An exchange.
-#[derive(Deserialize, IntoParams)]
+#[derive(Deserialize, utoipa::IntoParams)]
 pub(super) struct ExchangePath {
     /// The virtual host, percent-encoded.
     vhost: String,
@@ -70,7 +69,7 @@ pub(super) struct ExchangePath {
 }
 
 /// A queue.
-#[derive(Deserialize, IntoParams)]
+#[derive(Deserialize, utoipa::IntoParams)]
 pub(super) struct QueuePath {
     /// The virtual host, percent-encoded.
     vhost: String,

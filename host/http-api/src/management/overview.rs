@@ -7,7 +7,7 @@ use axum::extract::State;
 use serde::{Deserialize, Serialize};
 use shunt_broker::Broker;
 use shunt_broker::queue::QueueStats;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::queue_view::MessageStats;
 use crate::auth::Manager;
@@ -219,14 +219,14 @@ pub(super) async fn nodes(
 }
 
 /// A node's name.
-#[derive(Deserialize, IntoParams)]
+#[derive(Deserialize, utoipa::IntoParams)]
 pub(super) struct NodePath {
     /// The node.
     node: String,
 }
 
 /// One node.
-#[utoipa::path(get, path = "/api/nodes/{node}", tag = "management",
+#[utoipa::path(get, path = "/api/nodes/{node}", tag = "management", params(NodePath),
     responses((status = 200, description = "The node", body = NodeView)))]
 pub(super) async fn node(
     State(api): State<Arc<Api>>,

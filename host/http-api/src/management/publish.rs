@@ -38,7 +38,7 @@ pub(super) struct PublishAnswer {
 }
 
 /// Publishes a message.
-#[utoipa::path(post, path = "/api/exchanges/{vhost}/{exchange}/publish", tag = "management",
+#[utoipa::path(post, path = "/api/exchanges/{vhost}/{exchange}/publish", tag = "management", params(ExchangePath),
     request_body = PublishRequest,
     responses(
         (status = 200, description = "Confirmed", body = PublishAnswer),

@@ -11,7 +11,7 @@ use shunt_broker::metadata::{QueueDeclaration, QueueDefinition};
 use shunt_broker::queue::QueueStats;
 use shunt_broker::{DeleteOptions, QueueEntry, Vhost};
 use shunt_types::{QueueId, QueueName};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::queue_view::QueueView;
 use super::{QueuePath, VhostPath, arguments, is_set, put_status, refused};
@@ -35,7 +35,7 @@ pub(super) async fn list_all(
 }
 
 /// The queues of a virtual host.
-#[utoipa::path(get, path = "/api/queues/{vhost}", tag = "management",
+#[utoipa::path(get, path = "/api/queues/{vhost}", tag = "management", params(VhostPath),
     responses(
         (status = 200, description = "By name", body = [QueueView]),
         (status = 404, description = "No such virtual host", body = ErrorBody),
@@ -62,7 +62,7 @@ fn views(api: &Api, vhost: &Vhost, all_stats: &HashMap<QueueId, QueueStats>) -> 
 }
 
 /// One queue.
-#[utoipa::path(get, path = "/api/queues/{vhost}/{queue}", tag = "management",
+#[utoipa::path(get, path = "/api/queues/{vhost}/{queue}", tag = "management", params(QueuePath),
     responses(
         (status = 200, description = "The queue", body = QueueView),
         (status = 404, description = "No such queue", body = ErrorBody),
@@ -104,7 +104,7 @@ fn yes() -> bool {
 }
 
 /// Declares a queue.
-#[utoipa::path(put, path = "/api/queues/{vhost}/{queue}", tag = "management",
+#[utoipa::path(put, path = "/api/queues/{vhost}/{queue}", tag = "management", params(QueuePath),
     request_body = QueueRequest,
     responses(
         (status = 201, description = "Made"),
@@ -153,7 +153,7 @@ pub(super) async fn put(
 }
 
 /// What must hold for a queue to be deleted.
-#[derive(Deserialize, IntoParams)]
+#[derive(Deserialize, utoipa::IntoParams)]
 pub(super) struct DeleteQuery {
     /// `true`: only without messages.
     #[serde(rename = "if-empty")]
@@ -164,7 +164,7 @@ pub(super) struct DeleteQuery {
 }
 
 /// Deletes a queue with its messages.
-#[utoipa::path(delete, path = "/api/queues/{vhost}/{queue}", tag = "management",
+#[utoipa::path(delete, path = "/api/queues/{vhost}/{queue}", tag = "management", params(QueuePath, DeleteQuery),
     responses(
         (status = 204, description = "Deleted"),
         (status = 400, description = "In use, not empty, or another one's", body = ErrorBody),
@@ -193,7 +193,7 @@ pub(super) async fn delete(
 }
 
 /// Drops the messages of a queue that are ready.
-#[utoipa::path(delete, path = "/api/queues/{vhost}/{queue}/contents", tag = "management",
+#[utoipa::path(delete, path = "/api/queues/{vhost}/{queue}/contents", tag = "management", params(QueuePath),
     responses(
         (status = 204, description = "Purged"),
         (status = 401, description = "No permission to read", body = ErrorBody),

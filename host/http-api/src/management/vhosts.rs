@@ -70,7 +70,7 @@ pub(super) async fn list(
 }
 
 /// One virtual host.
-#[utoipa::path(get, path = "/api/vhosts/{vhost}", tag = "management",
+#[utoipa::path(get, path = "/api/vhosts/{vhost}", tag = "management", params(VhostPath),
     responses(
         (status = 200, description = "The virtual host", body = VhostView),
         (status = 404, description = "No such virtual host", body = ErrorBody),
@@ -86,7 +86,7 @@ pub(super) async fn show(
 }
 
 /// Makes a virtual host, in which the caller may do everything. Takes an administrator.
-#[utoipa::path(put, path = "/api/vhosts/{vhost}", tag = "management", request_body = Object,
+#[utoipa::path(put, path = "/api/vhosts/{vhost}", tag = "management", params(VhostPath), request_body = Object,
     responses(
         (status = 201, description = "Made"),
         (status = 204, description = "There already"),
@@ -118,7 +118,7 @@ pub(super) async fn put(
 }
 
 /// Deletes a virtual host with everything in it. Takes an administrator.
-#[utoipa::path(delete, path = "/api/vhosts/{vhost}", tag = "management",
+#[utoipa::path(delete, path = "/api/vhosts/{vhost}", tag = "management", params(VhostPath),
     responses(
         (status = 204, description = "Deleted"),
         (status = 401, description = "Not an administrator", body = ErrorBody),

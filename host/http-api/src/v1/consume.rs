@@ -9,7 +9,6 @@ use serde::Deserialize;
 use shunt_broker::Shard;
 use shunt_broker::queue::Settlement;
 use shunt_types::{AmqpError, QueueId};
-use utoipa::IntoParams;
 
 use super::held::{Held, take};
 use super::message::{AckMode, MessageView};
@@ -23,7 +22,7 @@ use crate::server::Api;
 use crate::shards;
 
 /// A queue.
-#[derive(Deserialize, IntoParams)]
+#[derive(Deserialize, utoipa::IntoParams)]
 pub(super) struct QueuePath {
     /// The virtual host, percent-encoded.
     pub(super) vhost: String,
@@ -32,7 +31,7 @@ pub(super) struct QueuePath {
 }
 
 /// How to poll.
-#[derive(Deserialize, IntoParams)]
+#[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PollQuery {
     /// Most messages of the answer, up to 1000.
@@ -66,7 +65,7 @@ enum First {
 /// Takes messages from a queue, and waits for one where there is none.
 ///
 /// The answer comes with the first messages; it is empty when the time is over.
-#[utoipa::path(get, path = "/v1/vhosts/{vhost}/queues/{queue}/messages", tag = "messages",
+#[utoipa::path(get, path = "/v1/vhosts/{vhost}/queues/{queue}/messages", tag = "messages", params(QueuePath, PollQuery),
     responses(
         (status = 200, description = "The messages, in order", body = [MessageView]),
         (status = 400, description = "A wrong parameter", body = ErrorBody),

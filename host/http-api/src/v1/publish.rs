@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use shunt_types::limits::SHORT_STRING_MAX;
 use shunt_types::{FieldTable, Properties, Value};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::lines::{self, LineMessage, LineResult};
 use super::publishing::{Attempt, Publishing};
@@ -25,7 +25,7 @@ const HEADER_PREFIX: &str = "x-header-";
 const NDJSON: &str = "application/x-ndjson";
 
 /// An exchange.
-#[derive(Deserialize, IntoParams)]
+#[derive(Deserialize, utoipa::IntoParams)]
 pub(super) struct ExchangePath {
     /// The virtual host, percent-encoded.
     vhost: String,
@@ -34,7 +34,7 @@ pub(super) struct ExchangePath {
 }
 
 /// Routing key and properties. The content type and the content encoding come as headers.
-#[derive(Deserialize, IntoParams)]
+#[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct PublishQuery {
     /// The routing key; a line's own comes first.
@@ -81,7 +81,7 @@ pub(super) struct Published {
 /// `name` (header names have no case). With `Content-Type: application/x-ndjson` each line is a
 /// message, and the answer has one result a line in the same order; a line that can't be published
 /// gives an error with its number, and the others go on.
-#[utoipa::path(post, path = "/v1/vhosts/{vhost}/exchanges/{exchange}/messages", tag = "messages",
+#[utoipa::path(post, path = "/v1/vhosts/{vhost}/exchanges/{exchange}/messages", tag = "messages", params(ExchangePath, PublishQuery),
     request_body(content(
         (Vec<u8> = "*/*"),
         (LineMessage = "application/x-ndjson"),

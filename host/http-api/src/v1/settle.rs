@@ -45,7 +45,7 @@ pub(super) struct SettleOutcome {
 }
 
 /// Settles messages that were taken with `ack=manual`.
-#[utoipa::path(post, path = "/v1/vhosts/{vhost}/queues/{queue}/settle", tag = "messages",
+#[utoipa::path(post, path = "/v1/vhosts/{vhost}/queues/{queue}/settle", tag = "messages", params(QueuePath),
     request_body = SettleRequest,
     responses(
         (status = 200, description = "What was settled, and which leases were unknown",

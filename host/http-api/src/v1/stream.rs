@@ -11,7 +11,6 @@ use futures_util::Stream;
 use serde::Deserialize;
 use shunt_broker::Shard;
 use shunt_broker::queue::Settlement;
-use utoipa::IntoParams;
 
 use super::consume::{QueuePath, readable_queue};
 use super::held::Held;
@@ -27,7 +26,7 @@ use crate::server::Api;
 use crate::shards;
 
 /// How to consume.
-#[derive(Deserialize, IntoParams)]
+#[derive(Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct StreamQuery {
     /// Messages that may be unsettled at a time, up to 10000.
@@ -52,7 +51,7 @@ fn default_prefetch() -> u16 {
 ///
 /// Messages that are not settled when the client goes away are redelivered. An event `end` says
 /// why the broker ended the stream.
-#[utoipa::path(get, path = "/v1/vhosts/{vhost}/queues/{queue}/stream", tag = "messages",
+#[utoipa::path(get, path = "/v1/vhosts/{vhost}/queues/{queue}/stream", tag = "messages", params(QueuePath, StreamQuery),
     responses(
         (status = 200, description = "Server-sent events", body = MessageView,
             content_type = "text/event-stream"),

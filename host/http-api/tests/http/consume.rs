@@ -168,7 +168,7 @@ async fn the_end_of_the_server_ends_polls_and_gives_leases_back() {
     let queue = vhost.topology().find_queue("q").unwrap().id;
     let (sender, receiver) = tokio::sync::oneshot::channel();
     server.broker.inbox(queue.shard()).post(shunt_broker::Task::Call(Box::new(move |shard| {
-        drop(sender.send(shard.queue_stats(queue).unwrap()));
+        let _ = sender.send(shard.queue_stats(queue).unwrap());
     })));
     assert_eq!(receiver.await.unwrap().ready, 1);
 }
