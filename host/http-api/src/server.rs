@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
+use axum::serve::ListenerExt as _;
 use shunt_auth::AccessControl;
 use shunt_broker::Broker;
 use shunt_types::limits::MESSAGE_SIZE_MAX;
@@ -114,11 +115,17 @@ impl HttpApi {
     ) -> std::io::Result<()> {
         let HttpOptions { broker, access, access_changes, routes, settings, node_name, version } =
             self.options;
+        let address = listener.local_addr()?;
+        let listener = listener.tap_io(|stream| {
+            // An event or a result is small and has somebody waiting for it. A socket that
+            // refuses this works all the same.
+            let _ = stream.set_nodelay(true);
+        });
         let lease_timeout = Duration::from_secs(settings.lease_timeout_s);
         let leases = Arc::new(Leases::new(broker.clone(), lease_timeout));
         let api = Arc::new(Api {
             started_at_ms: broker.now_ms(),
-            address: listener.local_addr()?,
+            address,
             leases: leases.clone(),
             shutdown,
             broker,
@@ -165,11 +172,32 @@ impl HttpApi {
 pub fn openapi_json() -> &'static str {
     static DOCUMENT: OnceLock<String> = OnceLock::new();
     DOCUMENT.get_or_init(|| {
-        let document = endpoints().into_openapi();
+        let mut document = endpoints().into_openapi();
+        name_operations(&mut document);
         let mut text = document.to_pretty_json().unwrap_or_default();
         text.push('\n');
         text
     })
+}
+
+/// Gives every operation the name of its method and path: those of the functions are not unique,
+/// and generated clients need unique ones.
+fn name_operations(document: &mut utoipa::openapi::OpenApi) {
+    for (path, item) in &mut document.paths.paths {
+        let words = path.split(|c: char| !c.is_ascii_alphanumeric());
+        let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
+        let methods = [
+            ("get", &mut item.get),
+            ("put", &mut item.put),
+            ("post", &mut item.post),
+            ("delete", &mut item.delete),
+        ];
+        for (method, operation) in methods {
+            if let Some(operation) = operation {
+                operation.operation_id = Some(format!("{method}_{}", words.join("_")));
+            }
+        }
+    }
 }
 
 #[derive(OpenApi)]

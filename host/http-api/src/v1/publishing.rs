@@ -1,6 +1,6 @@
 //! One request's way into the broker: publish, then wait for what the queues say.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::server::Api;
 /// What became of a message, once every queue has answered.
 pub(crate) type Outcome = Result<bool, ApiError>;
 
-/// A publisher to one exchange. Messages are numbered by the caller, and their outcomes are
+/// A publisher to one exchange. Messages are numbered by the caller, upwards, and their outcomes are
 /// asked for by those numbers.
 pub(crate) struct Publishing {
     api: Arc<Api>,
@@ -29,7 +29,7 @@ pub(crate) struct Publishing {
     sink: Arc<dyn ConfirmSink>,
     answers: mpsc::UnboundedReceiver<Vec<Confirmation>>,
     /// By number: messages that some queue hasn't answered for.
-    pending: HashMap<u64, Pending>,
+    pending: BTreeMap<u64, Pending>,
 }
 
 struct Pending {
@@ -59,7 +59,7 @@ impl Publishing {
             publisher: RemotePublisher::new(api.broker.clone()),
             exchange: exchange.to_owned(),
             sink: Arc::new(Answers(sender)),
-            pending: HashMap::new(),
+            pending: BTreeMap::new(),
             answers,
             access,
             api,
@@ -155,7 +155,8 @@ impl Publishing {
     /// Waits for answers of queues; the outcomes of messages that all their queues answered for.
     /// Doesn't return while no message is pending. Nothing is lost if the wait is given up.
     pub(crate) async fn answered(&mut self) -> Vec<(u64, Outcome)> {
-        let oldest = self.pending.values().map(|pending| pending.published_at).min();
+        // Numbers grow, so the first is the oldest.
+        let oldest = self.pending.first_key_value().map(|(_, pending)| pending.published_at);
         let Some(oldest) = oldest else { return std::future::pending().await };
         let deadline = oldest + Duration::from_secs(CONFIRM_TIMEOUT_S);
         match tokio::time::timeout_at(deadline, self.answers.recv()).await {
@@ -196,7 +197,7 @@ impl Publishing {
 
     fn give_up(&mut self, deadline: Instant) -> Vec<(u64, Outcome)> {
         let published_by = deadline - Duration::from_secs(CONFIRM_TIMEOUT_S);
-        let late = self.pending.extract_if(|_, pending| pending.published_at <= published_by);
+        let late = self.pending.extract_if(.., |_, pending| pending.published_at <= published_by);
         let reason = format!("not every queue answered within {CONFIRM_TIMEOUT_S} seconds");
         late.map(|(number, _)| (number, Err(ApiError::not_confirmed(reason.clone())))).collect()
     }

@@ -70,8 +70,11 @@ fn endpoints_are_registered_by_their_documentation_only() {
 
 #[test]
 fn every_endpoint_says_what_it_is_and_names_its_path_variables() {
+    let mut names = std::collections::HashSet::new();
     for (path, item) in document()["paths"].as_object().unwrap() {
         for (method, operation) in item.as_object().unwrap() {
+            let name = operation["operationId"].as_str().unwrap().to_owned();
+            assert!(names.insert(name), "{method} {path} has another one's name");
             assert!(operation["summary"].is_string(), "{method} {path} has no summary");
             let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
             let named: Vec<_> = parameters.iter().filter(|p| p["in"] == "path").collect();

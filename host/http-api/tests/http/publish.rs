@@ -1,10 +1,15 @@
 //! Publishing, one and many.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::Request;
 use serde_json::{Value as Json, json};
 use shunt_http_api::HttpSettings;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::client::Client;
 use crate::harness::Server;
@@ -203,4 +208,38 @@ async fn a_batch_to_a_missing_exchange_is_refused_as_a_whole() {
     let request = guest.request("POST", "/v1/vhosts/%2F/exchanges/x/messages");
     let request = request.header("content-type", "application/x-ndjson");
     guest.send(request.body(Full::from("{}")).unwrap()).await.refused(404);
+}
+
+/// A program may wait for a line's result before it sends the next.
+#[tokio::test]
+async fn results_come_while_lines_are_still_sent() {
+    let server = Server::start().await;
+    server.guest().queue("q").await;
+    let mut socket = TcpStream::connect(server.address).await.unwrap();
+    let head = format!(
+        "POST {DEFAULT}?routing_key=q HTTP/1.1\r\nhost: x\r\nauthorization: Basic \
+         Z3Vlc3Q6Z3Vlc3Q=\r\ncontent-type: application/x-ndjson\r\n\
+         transfer-encoding: chunked\r\n\r\n"
+    );
+    socket.write_all(head.as_bytes()).await.unwrap();
+    let mut received = String::new();
+    for n in 1..=20 {
+        // Cut in two: a line need not come in one piece.
+        let line = format!("{{\"payload\":\"{n}\"}}\n");
+        let (a, b) = line.split_at(5);
+        for piece in [a, b] {
+            let chunk = format!("{:x}\r\n{piece}\r\n", piece.len());
+            socket.write_all(chunk.as_bytes()).await.unwrap();
+        }
+        while received.matches("{\"routed\":true}").count() < n {
+            let mut buffer = [0; 1024];
+            let read = socket.read(&mut buffer);
+            let length = timeout(Duration::from_secs(10), read).await.unwrap().unwrap();
+            assert!(length > 0, "{received}");
+            received.push_str(std::str::from_utf8(&buffer[..length]).unwrap());
+        }
+    }
+    // A client that breaks off leaves what it published, and nothing half.
+    drop(socket);
+    server.guest().until_counts("q", (20, 0)).await;
 }
