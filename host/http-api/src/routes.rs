@@ -243,9 +243,9 @@ async fn activate(
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct DryRunRequest {
-    /// The exchange; its bindings and arguments are used where the call doesn't give them.
-    #[serde(default)]
-    exchange: String,
+    /// The exchange; its bindings and arguments are used where the call doesn't give them. May
+    /// be missing where the call gives bindings.
+    exchange: Option<String>,
     /// The routing key.
     #[serde(default)]
     routing_key: String,
@@ -315,7 +315,11 @@ async fn dry_run(
     JsonBody(request): JsonBody<DryRunRequest>,
 ) -> Result<Json<RouteDryRunOutcome>, ApiError> {
     let vhost = caller.look_into(&path.vhost)?;
-    let exchange = ExchangeName::new(exchange_name(&request.exchange))?;
+    let exchange = match &request.exchange {
+        Some(name) => ExchangeName::new(exchange_name(name))?,
+        None if request.bindings.is_some() => ExchangeName::new("")?,
+        None => return Err(ApiError::bad_request("name an 'exchange', or give 'bindings'")),
+    };
     let arguments = match &request.arguments {
         Some(arguments) => table(arguments, "arguments")?,
         None => exchange_arguments(&api, &vhost, &exchange, request.bindings.is_some())?,

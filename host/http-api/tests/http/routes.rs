@@ -119,6 +119,7 @@ async fn wrong_dry_runs_are_named() {
     guest.put("/api/routes/%2F/r", "m").await.ok(201);
     let path = "/api/routes/%2F/r/dry-run";
     assert!(guest.post(path, r#"{"exchange":"x"}"#).await.refused(404).contains("give 'bindings'"));
+    assert!(guest.post(path, "{}").await.refused(400).contains("give 'bindings'"));
     let property = r#"{"bindings":[],"properties":{"colour":1}}"#;
     assert_eq!(guest.post(path, property).await.refused(400), "unknown property 'colour'");
     assert!(guest.post(path, r#"{"binding":[]}"#).await.refused(400).contains("binding"));
