@@ -42,7 +42,8 @@ pub(super) struct PollQuery {
     #[serde(default)]
     #[param(default = 0)]
     wait: u64,
-    /// Who settles the messages.
+    /// Who settles the messages: `auto`, the broker, when they go out (one on its way to a client
+    /// that goes away is gone); `manual`, the client, by their leases.
     #[serde(default)]
     #[param(inline)]
     ack: AckMode,

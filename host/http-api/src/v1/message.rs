@@ -34,7 +34,8 @@ pub(crate) struct MessageView {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum AckMode {
-    /// The broker, when the message was written to the client.
+    /// The broker, when the message goes out. As with AMQP's automatic acknowledgement, one that
+    /// is on its way to a client that goes away is gone.
     #[default]
     Auto,
     /// The client, by the message's lease.

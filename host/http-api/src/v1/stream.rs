@@ -33,7 +33,8 @@ pub(super) struct StreamQuery {
     #[serde(default = "default_prefetch")]
     #[param(default = 100)]
     prefetch: u16,
-    /// Who settles the messages.
+    /// Who settles the messages: `auto`, the broker, when they go out (one on its way to a client
+    /// that goes away is gone); `manual`, the client, by their leases.
     #[serde(default)]
     #[param(inline)]
     ack: AckMode,
