@@ -10,7 +10,9 @@ use shunt_routing::ExchangeTypes;
 use shunt_types::{AmqpError, ReplyCode, ShardId, VhostName};
 
 use crate::counters::Counters;
-use crate::metadata::{Command, ConnectionId, ExchangeDefinition, PREDECLARED, QueueEntry, State};
+use crate::metadata::{
+    Command, ConnectionId, ExchangeDefinition, PREDECLARED, QueueEntry, State, VhostState,
+};
 use crate::ports::{Clock, MetadataLog, OnDurable, Position, Wake};
 use crate::shard::{DeleteOptions, Inbox, Task};
 use crate::vhost::Vhost;
@@ -118,7 +120,9 @@ impl Broker {
     /// Makes a virtual host with its pre-declared exchanges; whether it is new, and up to where
     /// the log must be on disk.
     pub fn create_vhost(&self, name: &VhostName) -> (bool, Position) {
-        if !self.insert_vhost(name) {
+        // Logged under the lock, as every change is: the log has their order.
+        let mut state = self.state.lock();
+        if !self.insert_vhost(&mut state, name) {
             return (false, Position::default());
         }
         (true, self.log(&Command::CreateVhost { vhost: name.clone() }))
@@ -129,9 +133,11 @@ impl Broker {
     /// # Errors
     /// 404 where there is none of that name.
     pub fn delete_vhost(&self, name: &VhostName) -> Result<Position, AmqpError> {
-        let removed = self.state.lock().vhosts.remove(name);
-        let Some(removed) = removed else { return Err(no_vhost(name)) };
-        self.publish_vhosts();
+        let mut state = self.state.lock();
+        let Some(removed) = state.vhosts.remove(name) else { return Err(no_vhost(name)) };
+        self.publish_vhosts(&state);
+        let position = self.log(&Command::DeleteVhost { vhost: name.clone() });
+        drop(state);
         removed.vhost.mark_deleted();
         for queue in removed.vhost.topology().queue_entries() {
             let id = queue.id;
@@ -140,7 +146,7 @@ impl Broker {
                 let _ = shard.delete_queue(id, DeleteOptions::default());
             })));
         }
-        Ok(self.log(&Command::DeleteVhost { vhost: name.clone() }))
+        Ok(position)
     }
 
     pub(crate) fn find_vhost(&self, name: &VhostName) -> Result<Arc<Vhost>, AmqpError> {
@@ -157,23 +163,20 @@ impl Broker {
         position
     }
 
-    pub(crate) fn insert_vhost(&self, name: &VhostName) -> bool {
-        {
-            let mut state = self.state.lock();
-            if state.vhosts.contains_key(name) {
-                return false;
-            }
-            let vhost = Arc::new(Vhost::new(name.clone()));
-            state.vhosts.insert(name.clone(), crate::metadata::VhostState::new(vhost));
+    pub(crate) fn insert_vhost(&self, state: &mut State, name: &VhostName) -> bool {
+        if state.vhosts.contains_key(name) {
+            return false;
         }
+        let vhost = Arc::new(Vhost::new(name.clone()));
+        state.vhosts.insert(name.clone(), VhostState::new(vhost));
         for (exchange, kind) in PREDECLARED {
-            self.predeclare(name, exchange, kind);
+            self.predeclare(state, name, exchange, kind);
         }
-        self.publish_vhosts();
+        self.publish_vhosts(state);
         true
     }
 
-    fn predeclare(&self, vhost: &VhostName, name: &str, kind: &str) {
+    fn predeclare(&self, state: &mut State, vhost: &VhostName, name: &str, kind: &str) {
         let Ok(name) = shunt_types::ExchangeName::new(name) else { return };
         let definition = ExchangeDefinition {
             internal: name.as_str() == "amq.rabbitmq.trace",
@@ -186,12 +189,11 @@ impl Broker {
         let made = self
             .make_exchange(vhost, &definition)
             .unwrap_or_else(|error| Self::broken_exchange(&definition, error.explanation));
-        // The virtual host was made just now; if it is gone again, so are its exchanges.
-        let _ = self.state.lock().insert_exchange(vhost, definition, made);
+        // Only a virtual host that is not there refuses.
+        let _ = state.insert_exchange(vhost, definition, made);
     }
 
-    pub(crate) fn publish_vhosts(&self) {
-        let state = self.state.lock();
+    pub(crate) fn publish_vhosts(&self, state: &State) {
         let all = state.vhosts.iter().map(|(name, entry)| (name.clone(), entry.vhost.clone()));
         self.vhosts.store(Arc::new(all.collect()));
     }
@@ -212,10 +214,7 @@ impl Broker {
 }
 
 impl State {
-    pub(crate) fn vhost(
-        &mut self,
-        name: &VhostName,
-    ) -> Result<&mut crate::metadata::VhostState, AmqpError> {
+    pub(crate) fn vhost(&mut self, name: &VhostName) -> Result<&mut VhostState, AmqpError> {
         self.vhosts.get_mut(name).ok_or_else(|| no_vhost(name))
     }
 }

@@ -6,7 +6,7 @@ use shunt_routing::{Binding, Destination};
 use shunt_types::{AmqpError, ExchangeName, FieldTable, VhostName};
 
 use super::exchanges::check_not_default;
-use super::state::{BindingEntry, VhostState};
+use super::state::{BindingEntry, State, VhostState};
 use super::{BindingDefinition, Command, ConnectionId, DestinationName, Topology};
 use crate::broker::Broker;
 use crate::ports::Position;
@@ -36,29 +36,32 @@ impl Broker {
         connection: Option<ConnectionId>,
         definition: BindingDefinition,
     ) -> Result<Position, AmqpError> {
-        check_not_default(&definition.source)?;
-        if let DestinationName::Exchange(name) = &definition.destination {
-            check_not_default(name)?;
+        check_ends(&definition)?;
+        loop {
+            let topology = self.find_vhost(vhost)?.topology();
+            let binding = Arc::new(resolved(&topology, connection, &definition)?);
+            let source = topology.find_exchange(definition.source.as_str())?;
+            // A route may be asked here, so no lock is held.
+            source.matcher.validate_binding(&binding).map_err(|reason| {
+                AmqpError::precondition_failed(format!(
+                    "invalid binding '{}' from exchange '{}' in vhost '{vhost}': {reason}",
+                    definition.key, definition.source
+                ))
+            })?;
+            let mut state = self.state().lock();
+            let now = state.vhost(vhost)?.vhost.topology();
+            let is_same = now.find_exchange(definition.source.as_str())?.id == source.id
+                && resolved(&now, connection, &definition)?.destination == binding.destination;
+            if !is_same {
+                // Deleted and declared anew meanwhile.
+                continue;
+            }
+            if !state.insert_binding(vhost, &definition, binding)? {
+                return Ok(Position::default());
+            }
+            return Ok(self
+                .log_binding(&now, definition, |vhost, binding| Command::Bind { vhost, binding }));
         }
-        let topology = self.find_vhost(vhost)?.topology();
-        let binding = Arc::new(resolved(&topology, connection, &definition)?);
-        let source = topology.find_exchange(definition.source.as_str())?;
-        // A route may be asked here, so no lock is held.
-        source.matcher.validate_binding(&binding).map_err(|reason| {
-            AmqpError::precondition_failed(format!(
-                "invalid binding '{}' from exchange '{}' in vhost '{vhost}': {reason}",
-                definition.key, definition.source
-            ))
-        })?;
-        let mut state = self.state().lock();
-        let entry = state.vhost(vhost)?;
-        if !entry.insert_binding(&definition.source, binding)? {
-            return Ok(Position::default());
-        }
-        Ok(self.log_binding(vhost, entry, definition, |vhost, binding| Command::Bind {
-            vhost,
-            binding,
-        }))
     }
 
     /// Unbinds; a binding that isn't there is unbound already. `connection` is who asks.
@@ -72,9 +75,10 @@ impl Broker {
         connection: Option<ConnectionId>,
         definition: BindingDefinition,
     ) -> Result<Position, AmqpError> {
-        check_not_default(&definition.source)?;
+        check_ends(&definition)?;
         let topology = self.find_vhost(vhost)?.topology();
-        let binding = BindingEntry(Arc::new(resolved(&topology, connection, &definition)?));
+        let binding =
+            BindingEntry::wanted(resolved(&topology, connection, &definition)?, &definition);
         let mut state = self.state().lock();
         let entry = state.vhost(vhost)?;
         let Some(source) = entry.exchanges.get(&definition.source).map(|x| x.id) else {
@@ -87,8 +91,10 @@ impl Broker {
         if !removed {
             return Ok(Position::default());
         }
-        let position = self.log_binding(vhost, entry, definition, |vhost, binding| {
-            Command::Unbind { vhost, binding }
+        let topology = entry.vhost.topology();
+        let position = self.log_binding(&topology, definition, |vhost, binding| Command::Unbind {
+            vhost,
+            binding,
         });
         Ok(position.max(self.log_gone(vhost, gone)))
     }
@@ -98,14 +104,15 @@ impl Broker {
         let state = self.state().lock();
         let Some(entry) = state.vhosts.get(vhost) else { return Vec::new() };
         let topology = entry.vhost.topology();
-        let mut views: Vec<_> = topology.queue_entries().map(|q| implicit(q.as_ref())).collect();
+        // Every queue is bound to the default exchange by its name.
+        let default = entry.exchanges.get_key_value("").map(|(name, _)| name);
+        let implicit = |source: &ExchangeName| {
+            let source = source.clone();
+            topology.queue_entries().map(move |queue| implicit(source.clone(), queue))
+        };
+        let mut views: Vec<_> = default.into_iter().flat_map(implicit).collect();
         views.sort_by(|a, b| a.destination.as_str().cmp(b.destination.as_str()));
-        let mut explicit: Vec<_> = entry
-            .from
-            .iter()
-            .filter_map(|(id, bindings)| Some((entry.names.get(id)?, bindings)))
-            .flat_map(|(source, bindings)| bindings.iter().map(|b| view(source, &b.0)))
-            .collect();
+        let mut explicit: Vec<_> = entry.bindings().map(|(source, b)| view(source, b)).collect();
         explicit.sort_by(|a, b| {
             let order = |view: &BindingView| {
                 (view.source.clone(), view.destination.as_str().to_owned(), view.key.clone())
@@ -118,39 +125,39 @@ impl Broker {
 
     fn log_binding(
         &self,
-        vhost: &VhostName,
-        entry: &VhostState,
+        topology: &Topology,
         definition: BindingDefinition,
         command: impl FnOnce(VhostName, BindingDefinition) -> Command,
     ) -> Position {
-        let kept = match &definition.destination {
-            DestinationName::Exchange(_) => true,
-            DestinationName::Queue(name) => {
-                let topology = entry.vhost.topology();
-                topology.queues.get(name).is_some_and(|queue| queue.definition.durable)
-            }
-        };
-        if kept { self.log(&command(vhost.clone(), definition)) } else { Position::default() }
+        if !topology.keeps_bindings_to(&definition.destination) {
+            return Position::default();
+        }
+        self.log(&command(topology.vhost.clone(), definition))
     }
 }
 
-impl VhostState {
+impl State {
     /// Takes a binding in; whether it is new.
     pub(crate) fn insert_binding(
         &mut self,
-        source: &ExchangeName,
+        vhost: &VhostName,
+        definition: &BindingDefinition,
         binding: Arc<Binding>,
     ) -> Result<bool, AmqpError> {
-        let vhost = self.vhost.name().clone();
-        let source = self.exchanges.get(source).map(|exchange| exchange.id).ok_or_else(|| {
-            AmqpError::not_found(format!("no exchange '{source}' in vhost '{vhost}'"))
+        let sequence = self.next_binding;
+        self.next_binding += 1;
+        let state = self.vhost(vhost)?;
+        let name = &definition.source;
+        let source = state.exchanges.get(name).map(|exchange| exchange.id).ok_or_else(|| {
+            AmqpError::not_found(format!("no exchange '{name}' in vhost '{vhost}'"))
         })?;
-        let entry = BindingEntry(binding.clone());
-        if !self.from.entry(source).or_default().insert(entry.clone()) {
+        let to = definition.destination.clone();
+        let entry = BindingEntry { binding: binding.clone(), to, sequence };
+        if !state.from.entry(source).or_default().insert(entry.clone()) {
             return Ok(false);
         }
-        self.to.entry(binding.destination).or_default().insert((source, entry));
-        self.edit(|_, topology| {
+        state.to.entry(binding.destination).or_default().insert((source, entry));
+        state.edit(|_, topology| {
             if let Some(exchange) = topology.exchanges_by_id.get(&source) {
                 let mut exchange = exchange.edited();
                 exchange.matcher.bind(&binding);
@@ -158,6 +165,43 @@ impl VhostState {
             }
         });
         Ok(true)
+    }
+}
+
+impl VhostState {
+    /// Every binding with its source, in no particular order.
+    pub(super) fn bindings(&self) -> impl Iterator<Item = (&ExchangeName, &BindingEntry)> {
+        self.from.iter().flat_map(|(id, bindings)| {
+            let source = self.names.get(id);
+            source.into_iter().flat_map(|source| bindings.iter().map(move |b| (source, b)))
+        })
+    }
+}
+
+impl BindingEntry {
+    /// What to look for in a set; its sequence doesn't count.
+    pub(super) fn wanted(binding: Binding, definition: &BindingDefinition) -> Self {
+        Self { binding: Arc::new(binding), to: definition.destination.clone(), sequence: 0 }
+    }
+}
+
+impl Topology {
+    /// Whether a binding to there survives a restart.
+    pub(super) fn keeps_bindings_to(&self, destination: &DestinationName) -> bool {
+        match destination {
+            DestinationName::Exchange(_) => true,
+            DestinationName::Queue(name) => {
+                self.queues.get(name).is_some_and(|queue| queue.definition.durable)
+            }
+        }
+    }
+}
+
+fn check_ends(definition: &BindingDefinition) -> Result<(), AmqpError> {
+    check_not_default(&definition.source)?;
+    match &definition.destination {
+        DestinationName::Exchange(name) => check_not_default(name),
+        DestinationName::Queue(_) => Ok(()),
     }
 }
 
@@ -186,47 +230,22 @@ pub(super) fn resolved(
     })
 }
 
-fn view(source: &ExchangeName, binding: &Binding) -> BindingView {
-    let name = &binding.destination_name;
-    let destination = match binding.destination {
-        Destination::Queue(_) => DestinationName::Queue(short(name)),
-        Destination::Exchange(_) => DestinationName::Exchange(short(name)),
-    };
+fn view(source: &ExchangeName, entry: &BindingEntry) -> BindingView {
     BindingView {
         source: source.clone(),
-        destination,
-        key: binding.key.clone(),
-        arguments: binding.arguments.clone(),
+        destination: entry.to.clone(),
+        key: entry.binding.key.clone(),
+        arguments: entry.binding.arguments.clone(),
     }
 }
 
 /// The binding that every queue has to the default exchange.
-fn implicit(queue: &super::QueueEntry) -> BindingView {
+fn implicit(source: ExchangeName, queue: &super::QueueEntry) -> BindingView {
     let name = queue.definition.name.clone();
     BindingView {
-        source: short(""),
+        source,
         key: name.as_str().into(),
         destination: DestinationName::Queue(name),
         arguments: Arc::default(),
     }
-}
-
-/// A name that was checked when it came in.
-trait Checked: Sized {
-    fn checked(name: &str) -> Self;
-}
-
-macro_rules! checked {
-    ($($name:ty),*) => {
-        $(impl Checked for $name {
-            fn checked(name: &str) -> Self {
-                Self::new(name).unwrap_or_else(|_| unreachable!("stored names are short"))
-            }
-        })*
-    };
-}
-checked!(shunt_types::QueueName, ExchangeName);
-
-fn short<T: Checked>(name: &str) -> T {
-    T::checked(name)
 }

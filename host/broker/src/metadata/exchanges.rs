@@ -6,8 +6,9 @@ use std::sync::Arc;
 use shunt_routing::{
     Binding, Destination, Exchange, ExchangeSpec, Failure, FailureCause, Header, Matcher, OnFailure,
 };
-use shunt_types::{AmqpError, ExchangeId, ExchangeName, FieldTable, Value, VhostName};
+use shunt_types::{AmqpError, ExchangeId, ExchangeName, FieldTable, VhostName};
 
+use super::equivalence::{check_argument, check_property};
 use super::state::{ExchangeState, State};
 use super::{Command, ExchangeDefinition, Topology};
 use crate::broker::Broker;
@@ -38,7 +39,7 @@ impl Broker {
         definition: ExchangeDefinition,
     ) -> Result<Position, AmqpError> {
         check_not_default(&definition.name)?;
-        let found = self.find_vhost(vhost)?;
+        self.find_vhost(vhost)?;
         if let Some(existing) = self.exchange_definition(vhost, &definition.name) {
             check_equivalent(vhost, &existing, &definition)?;
             return Ok(Position::default());
@@ -61,7 +62,6 @@ impl Broker {
         let command =
             Command::DeclareExchange { vhost: vhost.clone(), exchange: definition.clone() };
         state.insert_exchange(vhost, definition, made)?;
-        drop(found);
         Ok(self.log(&command))
     }
 
@@ -215,37 +215,15 @@ fn check_equivalent(
     current: &ExchangeDefinition,
     wanted: &ExchangeDefinition,
 ) -> Result<(), AmqpError> {
-    let differs = |argument: &str, received: String, current_value: String| {
-        Err(AmqpError::precondition_failed(format!(
-            "inequivalent arg '{argument}' for exchange '{}' in vhost '{vhost}': received \
-             '{received}' but current is '{current_value}'",
-            current.name
-        )))
-    };
-    if wanted.kind != current.kind {
-        return differs("type", wanted.kind.to_string(), current.kind.to_string());
-    }
-    let flags = [
-        ("durable", wanted.durable, current.durable),
-        ("auto_delete", wanted.auto_delete, current.auto_delete),
-        ("internal", wanted.internal, current.internal),
-    ];
-    for (name, received, current) in flags {
-        if received != current {
-            return differs(name, received.to_string(), current.to_string());
-        }
-    }
+    let what = format!("exchange '{}' in vhost '{vhost}'", current.name);
+    check_property(&what, "type", &wanted.kind, &current.kind)?;
+    check_property(&what, "durable", wanted.durable, current.durable)?;
+    check_property(&what, "auto_delete", wanted.auto_delete, current.auto_delete)?;
+    check_property(&what, "internal", wanted.internal, current.internal)?;
     // A route is part of what the exchange is, as the alternate exchange is.
-    for name in ["alternate-exchange", "x-route", "x-on-failure"] {
-        let text = |arguments: &FieldTable| {
-            arguments.get(name).and_then(Value::as_text).unwrap_or("none").to_owned()
-        };
-        let (received, current) = (text(&wanted.arguments), text(&current.arguments));
-        if received != current {
-            return differs(name, received, current);
-        }
-    }
-    Ok(())
+    ["alternate-exchange", "x-route", "x-on-failure"]
+        .into_iter()
+        .try_for_each(|name| check_argument(&what, name, &wanted.arguments, &current.arguments))
 }
 
 /// Stands in for an exchange whose type or route is gone.

@@ -2,6 +2,7 @@
 
 mod bindings;
 mod command;
+mod equivalence;
 mod exchanges;
 mod placement;
 mod queues;

@@ -3,17 +3,16 @@
 use std::sync::Arc;
 
 use shunt_routing::Destination;
-use shunt_types::{
-    AmqpError, FieldTable, QueueId, QueueName, ReplyCode, ShardId, Value, VhostName,
-};
+use shunt_types::{AmqpError, QueueId, QueueName, ReplyCode, ShardId, VhostName};
 
+use super::equivalence::{check_argument, check_property};
 use super::state::State;
 use super::{Command, ConnectionId, QueueDefinition, QueueEntry};
+use crate::Vhost;
 use crate::broker::Broker;
 use crate::ports::Position;
 use crate::queue::QueueSettings;
 use crate::shard::Creation;
-use crate::{Task, Vhost};
 
 /// What `queue.declare` asks for.
 #[derive(Clone, Debug)]
@@ -102,13 +101,13 @@ impl Broker {
         let id = state.placement.take(declaration.near, exclusive);
         let definition = declaration.definition;
         // Posted before the snapshot shows the queue: whoever can publish to it comes later.
-        self.inbox(id.shard()).post(Task::Create(Box::new(Creation {
+        self.inbox(id.shard()).create(Creation {
             id,
             vhost: vhost.clone(),
             name: definition.name.clone(),
             auto_delete: definition.auto_delete,
             settings,
-        })));
+        });
         let queue =
             Arc::new(QueueEntry { id, definition, exclusive_owner: declaration.exclusive_owner });
         state.vhost(vhost.name())?.edit(|_, topology| {
@@ -117,21 +116,20 @@ impl Broker {
         Ok(queue)
     }
 
-    /// Frees the name of a queue that its shard took out, with all bindings to it.
+    /// Frees the place and the name of a queue that its shard took out, with all bindings to it.
     pub(crate) fn forget_queue(&self, vhost: &Vhost, name: &QueueName, id: QueueId) {
         let mut state = self.state().lock();
-        let Ok(entry) = state.vhost(vhost.name()) else {
-            state.placement.give_back(id);
-            return;
-        };
-        let durable = vhost.topology().queues.get(name).is_some_and(|q| q.definition.durable);
+        state.placement.give_back(id);
+        self.counters().queues_deleted.add(1);
+        let Ok(entry) = state.vhost(vhost.name()) else { return };
+        // The virtual host may be gone, and another one of its name there with such a queue.
+        let known = entry.vhost.topology().queues.get(name).cloned();
+        let Some(queue) = known.filter(|queue| queue.id == id) else { return };
         let gone = entry.edit(|entry, topology| {
             topology.queues.remove(name);
             entry.take_destination(topology, Destination::Queue(id))
         });
-        state.placement.give_back(id);
-        self.counters().queues_deleted.add(1);
-        if durable {
+        if queue.definition.durable {
             let vhost = vhost.name().clone();
             self.log(&Command::DeleteQueue { vhost, queue: name.clone() });
         }
@@ -145,12 +143,6 @@ fn check_equivalent(
     wanted: &QueueDeclaration,
 ) -> Result<(), AmqpError> {
     let name = &current.definition.name;
-    let differs = |argument: &str, received: String, value: String| {
-        Err(AmqpError::precondition_failed(format!(
-            "inequivalent arg '{argument}' for queue '{name}' in vhost '{vhost}': received \
-             {received} but current is {value}"
-        )))
-    };
     let current_exclusive = current.exclusive_owner.is_some();
     let wanted_exclusive = wanted.exclusive_owner.is_some();
     if current_exclusive != wanted_exclusive {
@@ -163,23 +155,13 @@ fn check_equivalent(
             ),
         ));
     }
-    let flags = [
-        ("durable", wanted.definition.durable, current.definition.durable),
-        ("auto_delete", wanted.definition.auto_delete, current.definition.auto_delete),
-    ];
-    for (argument, received, value) in flags {
-        if received != value {
-            return differs(argument, format!("'{received}'"), format!("'{value}'"));
-        }
-    }
-    for argument in COMPARED {
-        let received = comparable(argument, &wanted.definition.arguments);
-        let value = comparable(argument, &current.definition.arguments);
-        if received != value {
-            return differs(argument, shown(received), shown(value));
-        }
-    }
-    Ok(())
+    let what = format!("queue '{name}' in vhost '{vhost}'");
+    let (wanted, current) = (&wanted.definition, &current.definition);
+    check_property(&what, "durable", wanted.durable, current.durable)?;
+    check_property(&what, "auto_delete", wanted.auto_delete, current.auto_delete)?;
+    COMPARED
+        .into_iter()
+        .try_for_each(|name| check_argument(&what, name, &wanted.arguments, &current.arguments))
 }
 
 /// The arguments by which two declares of a classic queue may differ; others are not compared.
@@ -196,26 +178,3 @@ const COMPARED: [&str; 11] = [
     "x-single-active-consumer",
     "x-queue-type",
 ];
-
-/// A value with the width of its integer left out, and without what is the default anyway.
-fn comparable(argument: &str, arguments: &FieldTable) -> Option<Value> {
-    let value = arguments.get(argument)?;
-    if argument == "x-queue-type" && matches!(value.as_text(), Some("classic" | "default")) {
-        return None;
-    }
-    Some(value.as_integer().map_or_else(|| value.clone(), Value::I64))
-}
-
-fn shown(value: Option<Value>) -> String {
-    match value {
-        None => "none".to_owned(),
-        Some(value) => {
-            let text = match &value {
-                Value::Boolean(flag) => flag.to_string(),
-                Value::I64(n) => n.to_string(),
-                other => other.as_text().unwrap_or("…").to_owned(),
-            };
-            format!("the value '{text}' of type '{}'", value.type_name())
-        }
-    }
-}

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use shunt_types::{AmqpError, ExchangeName, VhostName};
 
 use super::bindings::resolved;
-use super::{BindingDefinition, Command, DestinationName, QueueDeclaration};
+use super::state::{BindingEntry, VhostState};
+use super::{BindingDefinition, Command, PREDECLARED, QueueDeclaration};
 use crate::broker::Broker;
 use crate::queue::QueueSettings;
 
@@ -17,12 +18,18 @@ impl Broker {
     pub fn restore(&self, command: Command) -> Result<(), AmqpError> {
         match command {
             Command::CreateVhost { vhost } => {
-                self.insert_vhost(&vhost);
+                self.insert_vhost(&mut self.state().lock(), &vhost);
                 Ok(())
             }
             Command::DeleteVhost { vhost } => {
-                self.state().lock().vhosts.remove(&vhost);
-                self.publish_vhosts();
+                let mut state = self.state().lock();
+                if let Some(removed) = state.vhosts.remove(&vhost) {
+                    self.publish_vhosts(&state);
+                    for queue in removed.vhost.topology().queue_entries() {
+                        self.inbox(queue.id.shard()).retract(queue.id);
+                        state.placement.give_back(queue.id);
+                    }
+                }
                 Ok(())
             }
             // What is there already stays: a snapshot may say the same as a record after it.
@@ -77,7 +84,7 @@ impl Broker {
                 let topology = self.find_vhost(&vhost)?.topology();
                 let resolved = Arc::new(resolved(&topology, None, &binding)?);
                 let mut state = self.state().lock();
-                state.vhost(&vhost)?.insert_binding(&binding.source, resolved).map(|_| ())
+                state.insert_binding(&vhost, &binding, resolved).map(|_| ())
             }
             Command::Unbind { vhost, binding } => self.restore_unbind(&vhost, binding),
         }
@@ -89,7 +96,7 @@ impl Broker {
         binding: BindingDefinition,
     ) -> Result<(), AmqpError> {
         let topology = self.find_vhost(vhost)?.topology();
-        let entry = super::state::BindingEntry(Arc::new(resolved(&topology, None, &binding)?));
+        let entry = BindingEntry::wanted(resolved(&topology, None, &binding)?, &binding);
         let mut state = self.state().lock();
         let found = state.vhost(vhost)?;
         if let Some(source) = found.exchanges.get(&binding.source).map(|exchange| exchange.id) {
@@ -100,42 +107,44 @@ impl Broker {
 
     /// The commands that make what is declared and survives a restart, for a snapshot.
     pub fn snapshot(&self) -> Vec<Command> {
-        let vhosts: Vec<VhostName> = self.state().lock().vhosts.keys().cloned().collect();
+        let state = self.state().lock();
+        let mut vhosts: Vec<_> = state.vhosts.iter().collect();
+        vhosts.sort_by_key(|(name, _)| *name);
         let mut commands = Vec::new();
-        for vhost in vhosts {
-            commands.push(Command::CreateVhost { vhost: vhost.clone() });
-            let predeclared =
-                |name: &ExchangeName| super::PREDECLARED.iter().any(|(n, _)| *n == name.as_str());
-            for exchange in self.exchanges(&vhost) {
-                if !predeclared(&exchange.name) {
-                    commands.push(Command::DeclareExchange { vhost: vhost.clone(), exchange });
-                }
-            }
-            let Some(found) = self.vhost(vhost.as_str()) else { continue };
-            let topology = found.topology();
-            for queue in topology.queue_entries().filter(|queue| queue.definition.durable) {
-                let queue = queue.definition.clone();
-                commands.push(Command::DeclareQueue { vhost: vhost.clone(), queue });
-            }
-            for view in self.bindings(&vhost) {
-                let kept = match &view.destination {
-                    _ if view.source.is_default() => false,
-                    DestinationName::Exchange(_) => true,
-                    DestinationName::Queue(name) => {
-                        topology.queues.get(name).is_some_and(|queue| queue.definition.durable)
-                    }
-                };
-                if kept {
-                    let binding = BindingDefinition {
-                        source: view.source,
-                        destination: view.destination,
-                        key: view.key,
-                        arguments: view.arguments,
-                    };
-                    commands.push(Command::Bind { vhost: vhost.clone(), binding });
-                }
-            }
+        for (name, entry) in vhosts {
+            commands.push(Command::CreateVhost { vhost: name.clone() });
+            entry.add_to_snapshot(name, &mut commands);
         }
         commands
+    }
+}
+
+impl VhostState {
+    fn add_to_snapshot(&self, vhost: &VhostName, commands: &mut Vec<Command>) {
+        let predeclared =
+            |name: &ExchangeName| PREDECLARED.iter().any(|(n, _)| *n == name.as_str());
+        for (name, exchange) in &self.exchanges {
+            if !predeclared(name) {
+                let exchange = exchange.definition.clone();
+                commands.push(Command::DeclareExchange { vhost: vhost.clone(), exchange });
+            }
+        }
+        let topology = self.vhost.topology();
+        for queue in topology.queue_entries().filter(|queue| queue.definition.durable) {
+            let queue = queue.definition.clone();
+            commands.push(Command::DeclareQueue { vhost: vhost.clone(), queue });
+        }
+        let kept = |entry: &BindingEntry| topology.keeps_bindings_to(&entry.to);
+        let mut bindings: Vec<_> = self.bindings().filter(|(_, entry)| kept(entry)).collect();
+        bindings.sort_by_key(|(_, entry)| entry.sequence);
+        for (source, entry) in bindings {
+            let binding = BindingDefinition {
+                source: source.clone(),
+                destination: entry.to.clone(),
+                key: entry.binding.key.clone(),
+                arguments: entry.binding.arguments.clone(),
+            };
+            commands.push(Command::Bind { vhost: vhost.clone(), binding });
+        }
     }
 }

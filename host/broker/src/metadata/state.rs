@@ -7,7 +7,7 @@ use hashbrown::{HashMap, HashSet};
 use shunt_routing::{Binding, Destination};
 use shunt_types::{ExchangeId, ExchangeName, VhostName};
 
-use super::{ExchangeDefinition, Placement, Topology};
+use super::{DestinationName, ExchangeDefinition, Placement, Topology};
 use crate::Vhost;
 
 /// Everything that is declared on this node.
@@ -15,6 +15,7 @@ pub(crate) struct State {
     pub(crate) vhosts: HashMap<VhostName, VhostState>,
     pub(crate) placement: Placement,
     pub(crate) next_exchange_id: u64,
+    pub(crate) next_binding: u64,
 }
 
 /// One virtual host. The queues stand in the snapshot alone.
@@ -34,22 +35,28 @@ pub(crate) struct ExchangeState {
 
 /// A binding as a member of a set: the same when destination, key and arguments are.
 #[derive(Clone)]
-pub(crate) struct BindingEntry(pub(crate) Arc<Binding>);
+pub(crate) struct BindingEntry {
+    pub(crate) binding: Arc<Binding>,
+    /// The destination's name.
+    pub(crate) to: DestinationName,
+    /// Its place in the order of binding, which a snapshot keeps: exchange types may ask it.
+    pub(crate) sequence: u64,
+}
 
 impl Hash for BindingEntry {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.destination.hash(state);
-        self.0.key.hash(state);
+        self.binding.destination.hash(state);
+        self.binding.key.hash(state);
         // Equal arguments have the same number of fields, whatever their order.
-        self.0.arguments.len().hash(state);
+        self.binding.arguments.len().hash(state);
     }
 }
 
 impl PartialEq for BindingEntry {
     fn eq(&self, other: &Self) -> bool {
-        self.0.destination == other.0.destination
-            && self.0.key == other.0.key
-            && self.0.arguments.is_equivalent(&other.0.arguments)
+        self.binding.destination == other.binding.destination
+            && self.binding.key == other.binding.key
+            && self.binding.arguments.is_equivalent(&other.binding.arguments)
     }
 }
 
@@ -57,7 +64,12 @@ impl Eq for BindingEntry {}
 
 impl State {
     pub(crate) fn new(shards: u16) -> Self {
-        Self { vhosts: HashMap::new(), placement: Placement::new(shards), next_exchange_id: 1 }
+        Self {
+            vhosts: HashMap::new(),
+            placement: Placement::new(shards),
+            next_exchange_id: 1,
+            next_binding: 0,
+        }
     }
 }
 
@@ -95,15 +107,15 @@ impl VhostState {
         if bindings.is_empty() {
             self.from.remove(&source);
         }
-        if let Some(to) = self.to.get_mut(&binding.0.destination) {
+        if let Some(to) = self.to.get_mut(&binding.binding.destination) {
             to.remove(&(source, binding.clone()));
             if to.is_empty() {
-                self.to.remove(&binding.0.destination);
+                self.to.remove(&binding.binding.destination);
             }
         }
         if let Some(exchange) = topology.exchanges_by_id.get(&source) {
             let mut exchange = exchange.edited();
-            exchange.matcher.unbind(&binding.0);
+            exchange.matcher.unbind(&binding.binding);
             topology.put_exchange(Arc::new(exchange));
         }
         true
@@ -116,12 +128,8 @@ impl VhostState {
         topology: &mut Topology,
         destination: Destination,
     ) -> Vec<ExchangeName> {
-        let mut gone = Vec::new();
-        for (source, binding) in self.to.remove(&destination).into_iter().flatten() {
-            self.take_binding(topology, source, &binding);
-            gone.extend(self.collect_unbound(topology, source));
-        }
-        gone
+        let unused = self.take_bindings_to(topology, destination);
+        self.take_exchanges(topology, unused)
     }
 
     /// Deletes an auto-delete exchange without bindings, and what goes with it.
@@ -130,13 +138,8 @@ impl VhostState {
         topology: &mut Topology,
         source: ExchangeId,
     ) -> Vec<ExchangeName> {
-        let Some(name) = self.names.get(&source) else { return Vec::new() };
-        let auto_delete = self.exchanges.get(name).is_some_and(|x| x.definition.auto_delete);
-        if !auto_delete || self.from.contains_key(&source) {
-            return Vec::new();
-        }
-        let name = name.clone();
-        self.take_exchange(topology, &name)
+        let unused = self.unused(source).into_iter().collect();
+        self.take_exchanges(topology, unused)
     }
 
     /// Takes an exchange out with all its bindings. Answers the exchanges that went, itself
@@ -146,21 +149,55 @@ impl VhostState {
         topology: &mut Topology,
         name: &ExchangeName,
     ) -> Vec<ExchangeName> {
-        let Some(exchange) = self.exchanges.remove(name) else { return Vec::new() };
-        self.names.remove(&exchange.id);
-        let mut gone = vec![name.clone()];
-        for binding in self.from.remove(&exchange.id).into_iter().flatten() {
-            if let Some(to) = self.to.get_mut(&binding.0.destination) {
-                to.remove(&(exchange.id, binding.clone()));
-                if to.is_empty() {
-                    self.to.remove(&binding.0.destination);
+        self.take_exchanges(topology, vec![name.clone()])
+    }
+
+    /// A work list, not a recursion: a client may chain as many exchanges as it likes.
+    fn take_exchanges(
+        &mut self,
+        topology: &mut Topology,
+        mut going: Vec<ExchangeName>,
+    ) -> Vec<ExchangeName> {
+        let mut gone = Vec::new();
+        while let Some(name) = going.pop() {
+            let Some(exchange) = self.exchanges.remove(&name) else { continue };
+            self.names.remove(&exchange.id);
+            for entry in self.from.remove(&exchange.id).into_iter().flatten() {
+                let destination = entry.binding.destination;
+                if let Some(to) = self.to.get_mut(&destination) {
+                    to.remove(&(exchange.id, entry));
+                    if to.is_empty() {
+                        self.to.remove(&destination);
+                    }
                 }
             }
+            if let Some(old) = topology.exchanges.get(&name).cloned() {
+                topology.remove_exchange(&old);
+            }
+            gone.push(name);
+            going.extend(self.take_bindings_to(topology, Destination::Exchange(exchange.id)));
         }
-        if let Some(old) = topology.exchanges.get(name).cloned() {
-            topology.remove_exchange(&old);
-        }
-        gone.extend(self.take_destination(topology, Destination::Exchange(exchange.id)));
         gone
+    }
+
+    /// Answers the auto-delete exchanges that lost their last binding.
+    fn take_bindings_to(
+        &mut self,
+        topology: &mut Topology,
+        destination: Destination,
+    ) -> Vec<ExchangeName> {
+        let mut unused = Vec::new();
+        for (source, binding) in self.to.remove(&destination).into_iter().flatten() {
+            self.take_binding(topology, source, &binding);
+            unused.extend(self.unused(source));
+        }
+        unused
+    }
+
+    /// The name of an auto-delete exchange that has no bindings.
+    fn unused(&self, source: ExchangeId) -> Option<ExchangeName> {
+        let name = self.names.get(&source)?;
+        let auto_delete = self.exchanges.get(name)?.definition.auto_delete;
+        (auto_delete && !self.from.contains_key(&source)).then(|| name.clone())
     }
 }

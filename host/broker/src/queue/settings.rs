@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use shunt_types::limits::SHORT_STRING_MAX;
 use shunt_types::{ExchangeName, FieldTable, Value};
 
 /// What a full queue does.
@@ -50,7 +51,7 @@ pub struct QueueSettings {
 const TIME_MAX_MS: i64 = 315_360_000_000;
 
 /// Arguments that belong to other queue types, which RabbitMQ refuses on a classic queue.
-const FOREIGN: [&str; 13] = [
+const FOREIGN: [&str; 14] = [
     "x-delivery-limit",
     "x-dead-letter-strategy",
     "x-quorum-initial-group-size",
@@ -64,6 +65,7 @@ const FOREIGN: [&str; 13] = [
     "x-stream-filter-size-bytes",
     "x-initial-cluster-size",
     "x-max-in-memory-length",
+    "x-max-in-memory-bytes",
 ];
 
 impl QueueSettings {
@@ -100,6 +102,11 @@ impl QueueSettings {
             })
             .transpose()?;
         let routing_key = text("x-dead-letter-routing-key")?;
+        if routing_key.is_some_and(|key| key.len() > SHORT_STRING_MAX) {
+            return Err(format!(
+                "invalid arg 'x-dead-letter-routing-key': longer than {SHORT_STRING_MAX} bytes"
+            ));
+        }
         let dead_letter = match (exchange, routing_key) {
             (Some(exchange), key) => {
                 Some(DeadLetterTarget { exchange, routing_key: key.map(Arc::from) })

@@ -3,6 +3,7 @@
 
 use shunt_types::{AmqpError, FieldTable, Message, QueueId, Value};
 
+use super::publish::Keys;
 use super::{PublishOptions, Shard};
 use crate::queue::{Dead, DeadLetterTarget};
 use shunt_routing::Topology;
@@ -15,6 +16,7 @@ impl Shard {
         let Some(slot) = self.slots.get_mut(index as usize).and_then(Option::as_mut) else {
             return;
         };
+        slot.has_letters = false;
         let dead = slot.queue.take_dead();
         let Some(target) = slot.queue.settings().dead_letter.clone() else { return };
         let queue = slot.name.clone();
@@ -24,7 +26,9 @@ impl Shard {
             let Ok(message) = letter(&dead, queue.as_str(), &target, now_s) else { continue };
             let visited = cycle(&message, &topology);
             let options = PublishOptions { topology: &topology, exchange, user: "", confirm: None };
-            self.publish_except(&options, message, &visited);
+            // A key of the queue's own stands for every other.
+            let keys = if target.routing_key.is_some() { Keys::Own } else { Keys::All };
+            self.publish_letter(&options, message, keys, &visited);
         }
     }
 }
@@ -72,9 +76,6 @@ fn letter(
             headers.insert(name("queue"), Value::from(queue));
             headers.insert(name("exchange"), Value::from(message.exchange()));
         }
-    }
-    if target.routing_key.is_some() {
-        headers.remove("BCC");
     }
     let key = target.routing_key.as_deref().unwrap_or(message.routing_key());
     message

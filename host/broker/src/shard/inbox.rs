@@ -19,8 +19,6 @@ pub struct PublishBatch {
 
 /// One post.
 pub enum Task {
-    /// Make a queue.
-    Create(Box<Creation>),
     /// Take messages in.
     Publish(Vec<PublishBatch>),
     /// Settle deliveries.
@@ -33,61 +31,62 @@ pub enum Task {
 
 /// A shard's inbox. Posting wakes the shard when the inbox was empty, not once per post.
 pub struct Inbox {
-    tasks: Mutex<Vec<Task>>,
+    posted: Mutex<Posted>,
     wake: Arc<dyn Wake>,
+}
+
+#[derive(Default)]
+struct Posted {
+    /// Queues to be made come before everything else: the routing snapshot shows them already,
+    /// so that any task may name them.
+    creations: Vec<Creation>,
+    tasks: Vec<Task>,
 }
 
 impl Inbox {
     /// An empty inbox whose shard is woken by `wake`.
     pub fn new(wake: Arc<dyn Wake>) -> Self {
-        Self { tasks: Mutex::new(Vec::new()), wake }
+        Self { posted: Mutex::default(), wake }
     }
 
     /// Leaves a task, in order.
     pub fn post(&self, task: Task) {
         let was_empty = {
-            let mut tasks = self.tasks.lock();
-            tasks.push(task);
-            tasks.len() == 1
+            let mut posted = self.posted.lock();
+            posted.tasks.push(task);
+            posted.tasks.len() == 1
         };
         if was_empty {
             self.wake.wake();
         }
     }
 
-    pub(super) fn take(&self) -> Vec<Task> {
-        std::mem::take(&mut *self.tasks.lock())
+    /// Leaves a queue to be made.
+    pub(crate) fn create(&self, creation: Creation) {
+        self.posted.lock().creations.push(creation);
+        self.wake.wake();
+    }
+
+    pub(super) fn take(&self) -> (Vec<Creation>, Vec<Task>) {
+        let mut posted = self.posted.lock();
+        (std::mem::take(&mut posted.creations), std::mem::take(&mut posted.tasks))
     }
 
     /// Gives the emptied list back, so that its memory serves the next batch.
     pub(super) fn give_back(&self, emptied: Vec<Task>) {
-        let mut tasks = self.tasks.lock();
-        if tasks.capacity() == 0 {
-            *tasks = emptied;
+        let mut posted = self.posted.lock();
+        if posted.tasks.capacity() == 0 {
+            posted.tasks = emptied;
         }
     }
 
     /// Takes back the creation of a queue that the rest of the log deletes again.
     pub(crate) fn retract(&self, queue: QueueId) {
-        self.tasks.lock().retain(|task| match task {
-            Task::Create(creation) => creation.id != queue,
-            _ => true,
-        });
+        self.posted.lock().creations.retain(|creation| creation.id != queue);
     }
 
-    /// Takes only the queues that are to be made, ahead of their turn.
+    /// Takes only the queues that are to be made.
     pub(super) fn take_creations(&self) -> Vec<Creation> {
-        let mut creations = Vec::new();
-        self.tasks.lock().retain_mut(|task| match task {
-            Task::Create(_) => {
-                let taken = std::mem::replace(task, Task::Settle(Vec::new()));
-                if let Task::Create(creation) = taken {
-                    creations.push(*creation);
-                }
-                false
-            }
-            _ => true,
-        });
-        creations
+        std::mem::take(&mut self.posted.lock().creations)
     }
 }

@@ -11,8 +11,7 @@ mod requests;
 #[cfg(test)]
 mod tests;
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use shunt_types::{Message, QueueId, ShardId};
@@ -37,7 +36,9 @@ struct Slot {
     sinks: Vec<Option<Box<dyn ConsumerSink>>>,
     /// Whether the slot stands in the list of those with work.
     is_dirty: bool,
-    /// The earliest entry for this slot in the heap of deadlines.
+    /// Whether the slot stands in the list of those with dead letters.
+    has_letters: bool,
+    /// This slot's entry among the deadlines; `u64::MAX` for none.
     deadline_ms: u64,
 }
 
@@ -48,7 +49,11 @@ pub struct Shard {
     now_ms: u64,
     slots: Vec<Option<Slot>>,
     dirty: Vec<u32>,
-    deadlines: BinaryHeap<Reverse<(u64, u32)>>,
+    /// Queues whose dead are to be published: when everything else is done, since a letter may
+    /// kill another message, and that one yet another.
+    with_letters: Vec<u32>,
+    /// At most one for each slot.
+    deadlines: BTreeSet<(u64, u32)>,
     outboxes: Vec<Outbox>,
     walk: Walk,
     /// Answers for publishers on other shards, of the batch that is being worked on.
@@ -73,7 +78,8 @@ impl Shard {
             now_ms,
             slots: Vec::new(),
             dirty: Vec::new(),
-            deadlines: BinaryHeap::new(),
+            with_letters: Vec::new(),
+            deadlines: BTreeSet::new(),
             outboxes,
             walk: Walk::new(),
             confirmations: Vec::new(),
@@ -99,7 +105,8 @@ impl Shard {
     pub fn run_inbox(&mut self) {
         self.tick();
         let broker = self.broker.clone();
-        let mut tasks = broker.inbox(self.id).take();
+        let (creations, mut tasks) = broker.inbox(self.id).take();
+        creations.into_iter().for_each(|creation| self.create(creation));
         for task in tasks.drain(..) {
             self.run(task);
         }
@@ -109,7 +116,6 @@ impl Shard {
 
     fn run(&mut self, task: Task) {
         match task {
-            Task::Create(creation) => self.create(*creation),
             Task::Publish(batches) => batches.into_iter().for_each(|b| self.take_batch(b)),
             Task::Settle(batch) => {
                 for (queue, delivery, settlement) in batch {
@@ -185,11 +191,17 @@ impl Shard {
     /// Deals out what came in, and sends off what goes to other shards. Once per batch.
     pub fn flush(&mut self) {
         // Dead letters reach other queues of this shard, so dealing may make more work.
-        while let Some(slot) = self.dirty.pop() {
-            if let Some(slot) = self.slots.get_mut(slot as usize).and_then(Option::as_mut) {
-                slot.is_dirty = false;
+        loop {
+            if let Some(index) = self.dirty.pop() {
+                if let Some(slot) = self.slots.get_mut(index as usize).and_then(Option::as_mut) {
+                    slot.is_dirty = false;
+                }
+                self.deal(index);
+            } else if let Some(index) = self.with_letters.pop() {
+                self.bury_dead(index);
+            } else {
+                break;
             }
-            self.deal(slot);
         }
         for (shard, outbox) in self.outboxes.iter_mut().enumerate() {
             let inbox = self.broker.inbox(ShardId(shard as u16));
@@ -233,27 +245,27 @@ impl Shard {
         if let Some(deadline) = slot.queue.next_deadline_ms()
             && deadline < slot.deadline_ms
         {
+            self.deadlines.remove(&(slot.deadline_ms, index));
+            self.deadlines.insert((deadline, index));
             slot.deadline_ms = deadline;
-            self.deadlines.push(Reverse((deadline, index)));
         }
-        if slot.queue.has_dead() {
-            self.bury_dead(index);
+        if slot.queue.has_dead() && !std::mem::replace(&mut slot.has_letters, true) {
+            self.with_letters.push(index);
         }
     }
 
     /// When [`Shard::run_deadlines`] wants to be called next; Unix milliseconds.
     pub fn next_deadline_ms(&self) -> Option<u64> {
-        self.deadlines.peek().map(|Reverse((at, _))| *at)
+        self.deadlines.first().map(|(at, _)| *at)
     }
 
     /// Expires messages and queues whose time is over.
     pub fn run_deadlines(&mut self) {
         self.tick();
-        while let Some(&Reverse((at, index))) = self.deadlines.peek() {
-            if at > self.now_ms {
-                break;
-            }
-            self.deadlines.pop();
+        while let Some(&(at, index)) = self.deadlines.first()
+            && at <= self.now_ms
+        {
+            self.deadlines.pop_first();
             let now_ms = self.now_ms;
             let Some(slot) = self.slots.get_mut(index as usize).and_then(Option::as_mut) else {
                 continue;
@@ -281,6 +293,7 @@ impl Shard {
             auto_delete: creation.auto_delete,
             sinks: Vec::new(),
             is_dirty: false,
+            has_letters: false,
             deadline_ms: u64::MAX,
         });
         // A queue that nobody ever uses expires too.
@@ -293,6 +306,7 @@ impl Shard {
             return 0;
         }
         let Some(mut slot) = self.slots[id.slot() as usize].take() else { return 0 };
+        self.deadlines.remove(&(slot.deadline_ms, id.slot()));
         for sink in slot.sinks.iter_mut().flatten() {
             sink.cancelled(CancelReason::QueueDeleted);
             sink.flush();
@@ -306,8 +320,8 @@ impl Shard {
         let index = id.slot() as usize;
         let known = |slot: &Option<Slot>| slot.as_ref().is_some_and(|s| s.queue.id() == id);
         if !self.slots.get(index).is_some_and(known) {
-            // The snapshot shows a queue as soon as its creation was posted; the post itself may
-            // still wait in the inbox.
+            // The snapshot shows a queue as soon as its creation was posted; that may still wait
+            // in the inbox.
             self.run_creations();
         }
         self.slots.get_mut(index)?.as_mut().filter(|slot| slot.queue.id() == id)
@@ -330,7 +344,7 @@ impl Shard {
 }
 
 /// A queue to be made on its shard.
-pub struct Creation {
+pub(crate) struct Creation {
     pub(crate) id: QueueId,
     pub(crate) vhost: Arc<crate::Vhost>,
     pub(crate) name: shunt_types::QueueName,

@@ -56,6 +56,15 @@ pub trait Publisher {
     ) -> Result<PublishOutcome, AmqpError>;
 }
 
+/// Which routing keys a message is routed by.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keys {
+    /// Its own, and those of its headers `CC` and `BCC`.
+    All,
+    /// Its own.
+    Own,
+}
+
 /// What the walk found, before anything was put anywhere.
 enum Routed {
     /// To the queues in the walk: this message, which may have been changed on the way.
@@ -71,7 +80,7 @@ impl Publisher for Shard {
         message: Message,
     ) -> Result<PublishOutcome, AmqpError> {
         let mut walk = std::mem::take(&mut self.walk);
-        let outcome = route(&mut walk, options, message).map(|routed| {
+        let outcome = route(&mut walk, options, message, Keys::All).map(|routed| {
             settle_outcome(&walk, routed, |queue, message| self.dispatch(queue, message, options))
         });
         self.walk = walk;
@@ -80,18 +89,23 @@ impl Publisher for Shard {
 }
 
 impl Shard {
-    /// Publishes to all queues but those in `except`.
-    pub(super) fn publish_except(
+    /// Publishes a dead letter to all queues but those in `except`.
+    pub(super) fn publish_letter(
         &mut self,
         options: &PublishOptions<'_>,
         message: Message,
+        keys: Keys,
         except: &[QueueId],
     ) {
         let mut walk = std::mem::take(&mut self.walk);
-        if let Ok(Routed::To(message)) = route(&mut walk, options, message) {
-            for &queue in walk.queues().iter().filter(|queue| !except.contains(queue)) {
-                self.dispatch(queue, message.clone(), options);
+        match route(&mut walk, options, message, keys) {
+            Ok(Routed::To(message)) => {
+                for &queue in walk.queues().iter().filter(|queue| !except.contains(queue)) {
+                    self.dispatch(queue, message.clone(), options);
+                }
             }
+            Ok(Routed::Failed(_)) => self.broker.counters().messages_route_failed.add(1),
+            Ok(Routed::Nowhere) | Err(_) => {}
         }
         self.walk = walk;
     }
@@ -163,7 +177,7 @@ impl Publisher for RemotePublisher {
         options: &PublishOptions<'_>,
         message: Message,
     ) -> Result<PublishOutcome, AmqpError> {
-        let routed = route(&mut self.walk, options, message)?;
+        let routed = route(&mut self.walk, options, message, Keys::All)?;
         Ok(settle_outcome(&self.walk, routed, |queue, message| {
             self.outboxes[usize::from(queue.shard().0)].publish(queue, message, options.confirm);
             None
@@ -198,8 +212,9 @@ fn route(
     walk: &mut Walk,
     options: &PublishOptions<'_>,
     message: Message,
+    keys: Keys,
 ) -> Result<Routed, AmqpError> {
-    let has_bcc = walk_from(walk, options, &message)?;
+    let has_bcc = walk_from(walk, options, &message, keys)?;
     match walk.failure() {
         Some(failure) if !walk.is_diverted() => Ok(Routed::Failed(failure.clone())),
         _ if walk.queues().is_empty() => Ok(Routed::Nowhere),
@@ -214,11 +229,13 @@ fn walk_from(
     walk: &mut Walk,
     options: &PublishOptions<'_>,
     message: &Message,
+    which: Keys,
 ) -> Result<bool, AmqpError> {
     let properties = message.properties();
     let mut keys: SmallVec<[&str; 4]> = SmallVec::new();
     keys.push(message.routing_key());
-    let has_bcc = !properties.is_empty() && sender_selected(properties, &mut keys)?;
+    let has_bcc =
+        which == Keys::All && !properties.is_empty() && sender_selected(properties, &mut keys)?;
     let header = Header {
         vhost: &options.topology.vhost,
         exchange: message.exchange(),

@@ -1,1 +1,10 @@
+//! Whole shards without threads: inboxes run by hand, a clock that stands still, a log that only
+//! remembers, sinks that record.
 
+mod dead_letter;
+mod declare;
+mod harness;
+mod lifetime;
+mod publish;
+mod remote;
+mod restore;

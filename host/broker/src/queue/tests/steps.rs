@@ -116,7 +116,7 @@ impl Pair {
                 self.published += 1;
                 let properties = Properties {
                     priority: Some(priority),
-                    expiration: ttl_ms.map(|ttl| ttl.to_string().into()),
+                    expiration: ttl_ms.as_ref().map(u64::to_string),
                     ..Properties::default()
                 };
                 let message = message(&self.published.to_string(), &properties, &vec![0; size]);
