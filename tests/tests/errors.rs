@@ -193,7 +193,7 @@ fn declarations_that_do_not_fit() {
     check(
         method::EXCHANGE_DECLARE,
         exchange("new", "direct", "", &alternate),
-        "PRECONDITION_FAILED - invalid arg 'alternate-exchange' for exchange 'new' in vhost '/'",
+        "PRECONDITION_FAILED - invalid arg 'alternate-exchange'",
     );
     for (name, value) in [
         ("x-message-ttl", Value::I32(-1)),
@@ -331,8 +331,6 @@ fn publishes_that_are_refused() {
     for name in ["CC", "BCC"] {
         check("", plain().text_header(name, "q"), b"", 406, "PRECONDITION_FAILED - ");
     }
-    let reply = plain().text("reply_to", "amq.rabbitmq.reply-to");
-    check("", reply, b"", 406, "PRECONDITION_FAILED - fast reply consumer does not exist");
 
     let close = publish(&node, "", &plain(), b"x", true);
     assert_eq!((close.channel, close.code), (0, 540), "{close:?}");
