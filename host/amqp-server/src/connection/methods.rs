@@ -106,13 +106,10 @@ impl Connection {
                 self.shared.send(0, ConnectionUpdateSecretOk {});
                 Ok(())
             }
-            other if other.id().class == 10 => {
+            // Methods of other classes too, as RabbitMQ has it.
+            other => {
                 let text = format!("unexpected method '{}' in state running", other.name());
                 Err(AmqpError::new(ReplyCode::ChannelError, text).into())
-            }
-            other => {
-                let text = format!("method '{}' on channel 0", other.name());
-                Err(AmqpError::new(ReplyCode::CommandInvalid, text).into())
             }
         }
     }
