@@ -68,7 +68,7 @@ fn done_text(action: &RouteAction) -> String {
     }
 }
 
-/// Only what differs from the defaults; several capabilities are separated by commas.
+/// Only what differs from the defaults; each capability is a parameter of its own.
 fn deploy_query(no_activate: bool, destinations: Destinations, grant: &[String]) -> String {
     let mut parts = Vec::new();
     if no_activate {
@@ -77,10 +77,7 @@ fn deploy_query(no_activate: bool, destinations: Destinations, grant: &[String])
     if destinations == Destinations::Any {
         parts.push("destinations=any".to_owned());
     }
-    if !grant.is_empty() {
-        let grants: Vec<String> = grant.iter().map(|name| encode_segment(name)).collect();
-        parts.push(format!("grant={}", grants.join(",")));
-    }
+    parts.extend(grant.iter().map(|name| format!("grant={}", encode_segment(name))));
     match parts.is_empty() {
         true => String::new(),
         false => format!("?{}", parts.join("&")),
@@ -134,7 +131,7 @@ mod tests {
         let grant = ["clock".to_owned(), "load".to_owned()];
         assert_eq!(
             deploy_query(true, Destinations::Any, &grant),
-            "?activate=false&destinations=any&grant=clock,load"
+            "?activate=false&destinations=any&grant=clock&grant=load"
         );
     }
 
