@@ -206,8 +206,7 @@ fn declarations_that_do_not_fit() {
         ("x-dead-letter-routing-key", text("without an exchange")),
         ("x-queue-type", text("stack")),
     ] {
-        let invalid =
-            format!("PRECONDITION_FAILED - invalid arg '{name}' for queue 'new' in vhost '/'");
+        let invalid = format!("PRECONDITION_FAILED - invalid arg '{name}'");
         check(method::QUEUE_DECLARE, declare("new", "d", &[(name, value)]), &invalid);
     }
     // Arguments that nobody knows are nobody's business.
