@@ -1,5 +1,9 @@
 //! The bindings of the exchange that a route serves.
 
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
 use crate::cursor::{Cursor, Malformed};
 use crate::value::{Table, Value};
 
@@ -64,49 +68,80 @@ impl<'a> Binding<'a> {
     }
 }
 
+/// A binding as it is kept. Its parts are decoded once, when the bindings change, so that a
+/// message finds them as they are.
+#[derive(Debug)]
+pub(crate) struct KeptBinding {
+    name: Box<str>,
+    key: Box<str>,
+    arguments: Box<[u8]>,
+    argument_count: u32,
+    kind: DestinationKind,
+}
+
+impl KeptBinding {
+    fn new(binding: &Binding<'_>) -> Self {
+        Self {
+            name: binding.name.into(),
+            key: binding.key.into(),
+            arguments: binding.arguments.items().into(),
+            argument_count: binding.arguments.len(),
+            kind: binding.kind,
+        }
+    }
+
+    #[inline]
+    fn get(&self, index: BindingIndex) -> Binding<'_> {
+        Binding {
+            index,
+            kind: self.kind,
+            name: &self.name,
+            key: &self.key,
+            arguments: Table::new(self.argument_count, &self.arguments),
+        }
+    }
+}
+
 /// All bindings of the exchange, in the order of their indexes.
 #[derive(Clone, Copy, Debug)]
 pub struct Bindings<'a> {
-    count: u32,
-    /// An array that has been checked, with what stands before its items.
-    input: &'a [u8],
+    kept: &'a Arc<Vec<KeptBinding>>,
 }
 
 impl<'a> Bindings<'a> {
-    pub(crate) fn parse(input: &'a [u8]) -> Result<Self, Malformed> {
+    pub(crate) fn parse(input: &[u8]) -> Result<Arc<Vec<KeptBinding>>, Malformed> {
         let array = Cursor::new(input).read_array()?;
-        let bindings = Self::checked(input);
-        if bindings.iter().count() != array.len() as usize {
-            return Err(Malformed);
+        // Each of them has a byte at least, so the count is no lie.
+        let mut kept = Vec::with_capacity(array.len() as usize);
+        for (value, index) in array.iter().zip(0..) {
+            let binding = Binding::from_value(value, BindingIndex(index)).ok_or(Malformed)?;
+            kept.push(KeptBinding::new(&binding));
         }
-        Ok(bindings)
+        Ok(Arc::new(kept))
     }
 
-    /// `input` must have passed [`Bindings::parse`].
-    pub(crate) fn checked(input: &'a [u8]) -> Self {
-        let count = Cursor::new(input).enter_array().unwrap_or(0);
-        Self { count, input }
+    #[inline]
+    pub(crate) fn new(kept: &'a Arc<Vec<KeptBinding>>) -> Self {
+        Self { kept }
     }
 
-    pub(crate) fn input(&self) -> &'a [u8] {
-        self.input
+    pub(crate) fn kept(&self) -> &'a Arc<Vec<KeptBinding>> {
+        self.kept
     }
 
     /// How many there are.
     pub fn len(&self) -> u32 {
-        self.count
+        self.kept.len() as u32
     }
 
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
-        self.count == 0
+        self.kept.is_empty()
     }
 
-    /// The bindings, in order.
+    /// The bindings, in order. They are decoded already: walking them costs next to nothing.
+    #[inline]
     pub fn iter(&self) -> impl Iterator<Item = Binding<'a>> + use<'a> {
-        let mut cursor = Cursor::new(self.input);
-        let count = cursor.enter_array().unwrap_or(0);
-        (0..count)
-            .map_while(move |index| Binding::from_value(cursor.read().ok()?, BindingIndex(index)))
+        self.kept.iter().zip(0..).map(|(kept, index)| kept.get(BindingIndex(index)))
     }
 }

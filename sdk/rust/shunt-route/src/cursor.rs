@@ -7,6 +7,7 @@
 //! d9 da db str 8 16 32    dc dd array 16 32      de df map 16 32   e0-ff negative fixint
 //! ```
 
+use crate::text::text;
 use crate::value::{Array, Decimal, Table, Value};
 
 /// The bytes are not the MessagePack that the contract allows.
@@ -32,6 +33,7 @@ enum Head<'a> {
     Table(u32),
 }
 
+const NIL: u8 = 0xc0;
 const EXTENSION_TIMESTAMP: u8 = 0xff;
 const EXTENSION_DECIMAL: u8 = 1;
 
@@ -61,6 +63,44 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Reads the next value if it is nil, and says whether it was.
+    #[inline]
+    pub(crate) fn read_nil(&mut self) -> bool {
+        match self.rest {
+            [NIL, rest @ ..] => {
+                self.rest = rest;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Reads the next value if it is a string of at most 255 bytes; else it stays the next.
+    #[inline]
+    pub(crate) fn read_short_text(&mut self) -> Option<&'a str> {
+        let (length, rest) = match self.rest {
+            [tag @ 0xa0..=0xbf, rest @ ..] => (tag & 0x1f, rest),
+            [0xd9, length, rest @ ..] => (*length, rest),
+            _ => return None,
+        };
+        let (bytes, rest) = rest.split_at_checked(usize::from(length))?;
+        let text = text(bytes).ok()?;
+        self.rest = rest;
+        Some(text)
+    }
+
+    /// Reads the next value if it is an integer from 0 to 127; else it stays the next.
+    #[inline]
+    pub(crate) fn read_small(&mut self) -> Option<u8> {
+        match self.rest {
+            [small @ ..0x80, rest @ ..] => {
+                self.rest = rest;
+                Some(*small)
+            }
+            _ => None,
+        }
+    }
+
     /// Reads the next value, which must be an array.
     pub fn read_array(&mut self) -> Result<Array<'a>, Malformed> {
         match self.read()? {
@@ -78,7 +118,12 @@ impl<'a> Cursor<'a> {
     }
 
     /// Reads the start of an array, and answers how many values follow.
+    #[inline]
     pub fn enter_array(&mut self) -> Result<u32, Malformed> {
+        if let [tag @ 0x90..=0x9f, rest @ ..] = self.rest {
+            self.rest = rest;
+            return Ok(u32::from(tag & 0x0f));
+        }
         match self.head()? {
             Head::Array(count) => Ok(count),
             _ => Err(Malformed),
@@ -114,7 +159,7 @@ impl<'a> Cursor<'a> {
             0xa0..=0xbf => self.text(usize::from(tag & 0x1f))?,
             0x90..=0x9f => return Ok(Head::Array(u32::from(tag & 0x0f))),
             0x80..=0x8f => return Ok(Head::Table(u32::from(tag & 0x0f))),
-            0xc0 => Value::Absent,
+            NIL => Value::Absent,
             0xc1 => return Err(Malformed),
             0xc2 => Value::Boolean(false),
             0xc3 => Value::Boolean(true),
@@ -151,9 +196,7 @@ impl<'a> Cursor<'a> {
     }
 
     fn text(&mut self, length: usize) -> Result<Value<'a>, Malformed> {
-        let bytes = self.take(length)?;
-        let text = core::str::from_utf8(bytes).map_err(|_| Malformed)?;
-        Ok(Value::Text(text))
+        text(self.take(length)?).map(Value::Text)
     }
 
     fn extension(&mut self, length: usize) -> Result<Value<'a>, Malformed> {

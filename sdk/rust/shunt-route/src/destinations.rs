@@ -20,16 +20,23 @@ impl Destinations {
         Self { count: 0, bytes: Vec::new() }
     }
 
+    #[inline]
     pub(crate) fn clear(&mut self) {
         self.count = 0;
-        self.bytes.clear();
-        self.bytes.extend_from_slice(&[0; HEAD_LENGTH_MAX]);
+        if self.bytes.len() < HEAD_LENGTH_MAX {
+            self.bytes.resize(HEAD_LENGTH_MAX, 0);
+        }
+        self.bytes.truncate(HEAD_LENGTH_MAX);
     }
 
     /// Adds what a binding leads to.
+    #[inline]
     pub fn add(&mut self, binding: BindingIndex) {
         self.count += 1;
-        writer::write_unsigned(&mut self.bytes, binding.0);
+        match binding.0 {
+            short @ 0..=127 => self.bytes.push(short as u8),
+            long => writer::write_unsigned(&mut self.bytes, long),
+        }
     }
 
     /// Adds a queue by its name. The host refuses it unless the route was deployed with the
@@ -40,28 +47,39 @@ impl Destinations {
     }
 
     /// How many have been added.
+    #[inline]
     pub fn len(&self) -> u32 {
         self.count
     }
 
     /// Whether none has been added.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
     /// The answer as MessagePack; empty where there is no destination.
+    #[inline]
     pub(crate) fn finish(&mut self) -> &[u8] {
-        if self.count == 0 {
-            return &[];
+        match self.count {
+            0 => &[],
+            count @ 1..=15 => {
+                let answer = self.bytes.get_mut(HEAD_LENGTH_MAX - 1..).unwrap_or_default();
+                if let Some(head) = answer.first_mut() {
+                    *head = 0x90 | count as u8;
+                }
+                answer
+            }
+            _ => self.finish_long(),
         }
+    }
+
+    #[cold]
+    fn finish_long(&mut self) -> &[u8] {
         let mut head = [0; HEAD_LENGTH_MAX];
         let [high, middle_high, middle_low, low] = self.count.to_be_bytes();
         let start = match self.count {
-            0..=15 => {
-                head[4] = 0x90 | low;
-                4
-            }
-            16..=0xffff => {
+            0..=0xffff => {
                 head[2..].copy_from_slice(&[0xdc, middle_low, low]);
                 2
             }

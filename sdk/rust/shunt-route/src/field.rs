@@ -37,6 +37,7 @@ pub struct FieldReader<'m> {
 }
 
 impl<'m> FieldReader<'m> {
+    #[inline]
     pub(crate) fn new(input: &'m [u8], reads: &[&str]) -> Result<Self, Refusal> {
         let mut cursor = Cursor::new(input);
         if cursor.enter_array()? as usize != reads.len() {
@@ -46,7 +47,16 @@ impl<'m> FieldReader<'m> {
     }
 
     /// Reads the next value; `name` is for the reason where its type is wrong.
+    #[inline]
     pub fn next<T: FromValue<'m>>(&mut self, name: &str) -> Result<T, Refusal> {
+        match T::read_short(&mut self.cursor) {
+            Some(value) => Ok(value),
+            None => self.next_of_any_form(name),
+        }
+    }
+
+    #[cold]
+    fn next_of_any_form<T: FromValue<'m>>(&mut self, name: &str) -> Result<T, Refusal> {
         convert(name, self.cursor.read()?)
     }
 }
@@ -76,6 +86,14 @@ pub trait FromValue<'a>: Sized {
 
     /// The value as this type, `None` where it is another.
     fn from_value(value: Value<'a>) -> Option<Self>;
+
+    /// Reads the next value if it is of this type and in the form that most have, a short
+    /// string or a small integer. `None` has moved nothing, and the value is read as any other:
+    /// an implementation may leave this out.
+    #[inline]
+    fn read_short(_cursor: &mut Cursor<'a>) -> Option<Self> {
+        None
+    }
 }
 
 impl<'a> FromValue<'a> for Value<'a> {
@@ -95,11 +113,16 @@ impl<'a, T: FromValue<'a>> FromValue<'a> for Option<T> {
             value => T::from_value(value).map(Some),
         }
     }
+
+    #[inline]
+    fn read_short(cursor: &mut Cursor<'a>) -> Option<Self> {
+        if cursor.read_nil() { Some(None) } else { T::read_short(cursor).map(Some) }
+    }
 }
 
 /// One line for each type that is a variant of [`Value`] as it is.
 macro_rules! from_variant {
-    ($($kind:ty, $variant:ident, $expected:literal;)*) => {$(
+    ($($kind:ty, $variant:ident, $expected:literal $(, $read_short:path)?;)*) => {$(
         impl<'a> FromValue<'a> for $kind {
             const EXPECTED: &'static str = $expected;
 
@@ -109,14 +132,21 @@ macro_rules! from_variant {
                     _ => None,
                 }
             }
+
+            $(
+                #[inline]
+                fn read_short(cursor: &mut Cursor<'a>) -> Option<Self> {
+                    $read_short(cursor).map(Into::into)
+                }
+            )?
         }
     )*};
 }
 
 from_variant! {
     bool, Boolean, "a boolean";
-    i64, Integer, "an integer";
-    &'a str, Text, "a string";
+    i64, Integer, "an integer", Cursor::read_small;
+    &'a str, Text, "a string", Cursor::read_short_text;
     &'a [u8], Bytes, "a byte array";
     Array<'a>, Array, "an array";
     Table<'a>, Table, "a table";
@@ -143,6 +173,11 @@ macro_rules! from_integer {
                     Value::Unsigned(value) => value.try_into().ok(),
                     _ => None,
                 }
+            }
+
+            #[inline]
+            fn read_short(cursor: &mut Cursor<'_>) -> Option<Self> {
+                cursor.read_small().map(Into::into)
             }
         }
     )*};

@@ -74,6 +74,7 @@ impl<R: Description> Instance<R> {
         self.answer(prepared)
     }
 
+    #[inline]
     pub(crate) fn route(&mut self, input: &[u8]) -> Answer<'_> {
         match self.decide(input) {
             Ok(()) if self.destinations.is_empty() => Answer::Nothing,
@@ -83,10 +84,11 @@ impl<R: Description> Instance<R> {
     }
 
     fn prepare(&mut self, input: &[u8]) -> Result<(), Refusal> {
-        let bindings = Bindings::parse(input)?;
-        self.route.as_mut().ok_or(UNCONFIGURED)?.bindings(&bindings)
+        let kept = Bindings::parse(input)?;
+        self.route.as_mut().ok_or(UNCONFIGURED)?.bindings(&Bindings::new(&kept))
     }
 
+    #[inline]
     fn decide(&mut self, input: &[u8]) -> Result<(), Refusal> {
         if let Some(refusal) = &self.unready {
             return Err(refusal.clone());
@@ -109,6 +111,7 @@ impl<R: Description> Instance<R> {
         }
     }
 
+    #[cold]
     fn refuse(&mut self, refusal: Refusal) -> Answer<'_> {
         self.refusal = refusal;
         Answer::Refused(self.refusal.reason())

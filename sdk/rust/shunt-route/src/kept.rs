@@ -1,25 +1,25 @@
 //! How a plain function becomes a [`Route`](crate::Route).
 
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use crate::binding::Bindings;
+use crate::binding::{Bindings, KeptBinding};
 
-/// The bindings as the host passed them, kept for a function that gets them with each message.
+/// The bindings, kept for a function that gets them with each message.
 #[derive(Debug, Default)]
 pub struct KeptBindings {
-    /// Empty, or an array that has been checked.
-    input: Vec<u8>,
+    kept: Arc<Vec<KeptBinding>>,
 }
 
 impl KeptBindings {
     /// Keeps these instead.
     pub fn replace(&mut self, bindings: &Bindings<'_>) {
-        self.input.clear();
-        self.input.extend_from_slice(bindings.input());
+        self.kept = Arc::clone(bindings.kept());
     }
 
     /// The bindings.
+    #[inline]
     pub fn get(&self) -> Bindings<'_> {
-        Bindings::checked(&self.input)
+        Bindings::new(&self.kept)
     }
 }

@@ -59,6 +59,7 @@ mod refusal;
 mod route;
 #[cfg(not(target_family = "wasm"))]
 pub mod testing;
+mod text;
 mod value;
 mod writer;
 

@@ -84,8 +84,13 @@ pub struct Table<'a> {
 
 impl<'a> Table<'a> {
     /// `items` must have been checked by a cursor.
+    #[inline]
     pub(crate) fn new(count: u32, items: &'a [u8]) -> Self {
         Self { count, items }
+    }
+
+    pub(crate) fn items(&self) -> &'a [u8] {
+        self.items
     }
 
     /// How many names there are.
