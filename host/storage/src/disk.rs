@@ -1,11 +1,14 @@
 //! What the log needs of a disk, and the real one: a folder of files.
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{fdatasync, fsync};
-use rustix::io::{pread, pwrite};
+use rustix::io::{Errno, pread, pwrite, pwritev};
+
+/// Most parts that one system call takes (Linux's IOV_MAX).
+const PARTS_MAX: usize = 1024;
 
 /// A folder of files, flat. What was written is on disk only after a sync: of the file for its
 /// bytes, of the folder for the names in it.
@@ -26,14 +29,22 @@ pub trait Disk: Send + Sync {
     fn path(&self, name: &str) -> PathBuf;
 }
 
-/// An open file.
-pub trait DiskFile: Send {
+/// An open file; may be read and written by several threads at once.
+pub trait DiskFile: Send + Sync {
     /// Its size in bytes.
     fn size(&self) -> io::Result<u64>;
     /// Reads from `offset` on; fewer bytes than asked for only at the end of the file.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
     /// Writes all of `bytes`. After an error any part of them may have been written.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+    /// Writes all of the parts, one after the other; as [`DiskFile::write_at`].
+    fn write_parts_at(&self, mut offset: u64, parts: &[&[u8]]) -> io::Result<()> {
+        for part in parts {
+            self.write_at(offset, part)?;
+            offset += part.len() as u64;
+        }
+        Ok(())
+    }
     /// Cuts the file, or lengthens it with zeros.
     fn set_size(&self, size: u64) -> io::Result<()>;
     /// Makes bytes and size durable. After an error nobody knows what is, and asking again may
@@ -118,7 +129,7 @@ impl DiskFile for File {
             match pread(self, &mut buffer[done..], offset + done as u64) {
                 Ok(0) => break,
                 Ok(read) => done += read,
-                Err(rustix::io::Errno::INTR) => {}
+                Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
         }
@@ -131,8 +142,29 @@ impl DiskFile for File {
             match pwrite(self, &bytes[done..], offset + done as u64) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(written) => done += written,
-                Err(rustix::io::Errno::INTR) => {}
+                Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+
+    fn write_parts_at(&self, mut offset: u64, parts: &[&[u8]]) -> io::Result<()> {
+        for parts in parts.chunks(PARTS_MAX) {
+            let mut slices: Vec<_> = parts.iter().map(|part| IoSlice::new(part)).collect();
+            let mut slices = slices.as_mut_slice();
+            // Takes away what is empty, so that a write of nothing can't be taken for trouble.
+            IoSlice::advance_slices(&mut slices, 0);
+            while !slices.is_empty() {
+                match pwritev(self, slices, offset) {
+                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                    Ok(written) => {
+                        offset += written as u64;
+                        IoSlice::advance_slices(&mut slices, written);
+                    }
+                    Err(Errno::INTR) => {}
+                    Err(error) => return Err(error.into()),
+                }
             }
         }
         Ok(())
@@ -163,6 +195,10 @@ mod tests {
         assert_eq!(disk.list().unwrap(), ["b"]);
         let file = disk.open("b").unwrap();
         assert_eq!(read_all(&*file).unwrap(), b"\0\0\0xyz");
+        let many = vec![&b"ab"[..]; 2 * PARTS_MAX + 1];
+        file.write_parts_at(6, &[&b"123"[..], b"", b"45"]).unwrap();
+        file.write_parts_at(11, &many).unwrap();
+        assert_eq!(read_all(&*file).unwrap()[3..], [&b"xyz12345"[..], &many.concat()].concat());
         file.set_size(4).unwrap();
         assert_eq!(file.size().unwrap(), 4);
         disk.remove("b").unwrap();

@@ -10,7 +10,7 @@ use crate::recover::OpenError;
 /// Bytes of a header.
 pub(crate) const HEADER_SIZE: usize = 24;
 /// The version that this build writes, and the only one that it reads.
-pub(crate) const FORMAT_VERSION: u32 = 1;
+pub(crate) const FORMAT_VERSION: u32 = 2;
 
 /// What a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,8 @@ pub(crate) enum FileRole {
     Log,
     /// All that the log files before it said.
     Snapshot,
+    /// A part of the segment log: batches of records.
+    Segment,
 }
 
 impl FileRole {
@@ -26,6 +28,7 @@ impl FileRole {
         match self {
             Self::Log => b"shuntlog",
             Self::Snapshot => b"shuntsnp",
+            Self::Segment => b"shuntseg",
         }
     }
 
@@ -33,6 +36,7 @@ impl FileRole {
         match self {
             Self::Log => "log",
             Self::Snapshot => "snapshot",
+            Self::Segment => "segment",
         }
     }
 
@@ -103,7 +107,7 @@ mod tests {
         let error = check(FileRole::Log, 1, &bytes, || "/data/1.log".into()).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "/data/1.log: written in format version 9, this shunt reads version 1"
+            "/data/1.log: written in format version 9, this shunt reads version 2"
         );
     }
 }

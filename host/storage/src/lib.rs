@@ -32,6 +32,7 @@
 //! assert!(matches!(told.recv().unwrap(), SyncOutcome::Durable(reached) if reached == position));
 //! ```
 
+mod batch;
 mod disk;
 mod faulty;
 mod folder;
@@ -40,14 +41,21 @@ mod lock;
 mod log;
 mod record;
 mod recover;
+mod scan;
+mod segments;
 mod snapshot;
 mod writer;
 
+pub use batch::{AppendError, Batch};
 pub use disk::{Disk, DiskFile, FolderDisk};
 pub use faulty::{Faults, FaultyDisk};
 pub use folder::{DataFolder, FolderError};
 pub use lock::{FolderLock, LockError};
-pub use log::{AppendError, MetadataLog, Position, SyncOutcome};
+pub use log::{MetadataLog, Position, SyncOutcome};
 pub use record::{KIND_MAX, RECORD_SIZE_MAX};
 pub use recover::{CutTail, Damage, OpenError, Recovered};
-pub use writer::{Batch, CommitError, LogWriter};
+pub use segments::{
+    ReadError, RecordPosition, SegmentInfo, SegmentLog, SegmentLogOptions, SegmentRecovery,
+    SegmentWriter,
+};
+pub use writer::{CommitError, LogWriter};

@@ -6,11 +6,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::record::{KIND_MAX, RECORD_SIZE_MAX};
-use crate::writer::{Batch, CommitError, LogWriter};
+use crate::batch::{AppendError, Batch, check_record};
+use crate::writer::{CommitError, LogWriter};
 
 /// How long a full disk is left alone before the next try.
-const SPACE_RETRY: Duration = Duration::from_secs(1);
+pub(crate) const SPACE_RETRY: Duration = Duration::from_secs(1);
 
 /// A record's place in the log since it was opened: the first appended one has 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,20 +30,6 @@ pub enum SyncOutcome {
     SnapshotWritten,
     /// A snapshot could not be written; the log goes on without it.
     SnapshotFailed(io::Error),
-}
-
-/// Why a record was not taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum AppendError {
-    /// The log has failed, see [`SyncOutcome::Failed`].
-    #[error("the metadata log has failed and takes nothing more")]
-    Failed,
-    /// A kind above [`KIND_MAX`].
-    #[error("record kinds end at {KIND_MAX}, {0} is the log's own")]
-    ReservedKind(u8),
-    /// More bytes than a record may have.
-    #[error("a record of {0} bytes, at most {RECORD_SIZE_MAX} are allowed")]
-    TooLarge(usize),
 }
 
 /// A log of opaque commands with snapshots. Dropping it writes what was appended, then ends
@@ -99,12 +85,7 @@ impl MetadataLog {
 
     /// Takes a record, behind all that were taken before. Never waits for the disk.
     pub fn append(&self, kind: u8, payload: &[u8]) -> Result<Position, AppendError> {
-        if kind > KIND_MAX {
-            return Err(AppendError::ReservedKind(kind));
-        }
-        if payload.len() >= RECORD_SIZE_MAX {
-            return Err(AppendError::TooLarge(payload.len()));
-        }
+        check_record(kind, payload.len())?;
         let mut state = self.shared.state();
         if state.failed {
             return Err(AppendError::Failed);
@@ -244,6 +225,7 @@ mod tests {
     use std::sync::mpsc::{Receiver, channel};
 
     use super::*;
+    use crate::record::{KIND_MAX, RECORD_SIZE_MAX};
     use crate::{Disk, Faults, FaultyDisk, Recovered};
 
     fn start(disk: &FaultyDisk) -> (MetadataLog, Receiver<SyncOutcome>, Recovered) {

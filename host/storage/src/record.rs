@@ -4,20 +4,24 @@
 //! record   length u32 | checksum u32 | kind u8 | payload
 //! ```
 //! Numbers are little-endian. `length` counts kind and payload, so no record has the length 0:
-//! zeros are where nothing was written yet. `checksum` is the CRC-32C of the file's number (u64),
-//! the record's offset in the file (u64), `length`, kind and payload. With number and offset in
+//! zeros are where nothing was written yet. `checksum` is the CRC-32C of `length`, kind, payload,
+//! the file's number (u64) and the record's offset in the file (u64). With number and offset in
 //! it, an older file's record in a block that is used again is no record, nor is one that a
-//! payload contains.
+//! payload contains. They come last, so that whoever makes a record can checksum its bytes long
+//! before its place is known: see [`put_unplaced`] and [`place`].
 
 /// Most bytes of kind and payload.
 pub const RECORD_SIZE_MAX: usize = 64 * 1024 * 1024;
 /// The highest kind that a caller may give a record; those above are the log's own.
 pub const KIND_MAX: u8 = 239;
 
-/// Kind of the record before each batch; its payload is the offset (u64) up to which the file
-/// had been synced when the batch was written. What is damaged below the highest such offset was
-/// once whole; what is wrong above it may never have been written.
+/// Kind of the record before each batch; without payload. It says that the file was synced up to
+/// this record's own offset when the batch was written. What is damaged below the highest such
+/// offset was once whole; what is wrong above it may never have been written.
 pub(crate) const KIND_BATCH: u8 = 255;
+/// Kind of the last record of a segment that another one follows; without payload. A segment that
+/// ends without it has lost its end.
+pub(crate) const KIND_SEGMENT_END: u8 = 252;
 /// Kind of a part of a snapshot.
 pub(crate) const KIND_SNAPSHOT_PART: u8 = 254;
 /// Kind of a snapshot's last record; its payload is the size (u64) of all parts.
@@ -25,6 +29,8 @@ pub(crate) const KIND_SNAPSHOT_END: u8 = 253;
 
 /// Bytes before the kind.
 const PREFIX_SIZE: usize = 8;
+/// Bytes of a record beside its payload.
+pub(crate) const RECORD_OVERHEAD: usize = PREFIX_SIZE + 1;
 
 /// Bytes that one search for the next whole record may checksum: hostile lengths could make it
 /// quadratic otherwise. What is left then counts as damaged.
@@ -43,17 +49,48 @@ pub(crate) enum Found<'a> {
 
 /// Appends a record that will stand at `offset` of the file.
 pub(crate) fn put(out: &mut Vec<u8>, file: u64, offset: u64, kind: u8, payload: &[u8]) {
-    let length = (payload.len() as u32 + 1).to_le_bytes();
-    let checksum = checksum(file, offset, &length, &[kind], payload);
+    let start = out.len();
+    put_unplaced(out, kind, &[payload]);
+    place(&mut out[start..], file, offset);
+}
+
+/// Appends a record whose place is not known yet; its checksum covers length, kind and payload,
+/// which is given in parts.
+pub(crate) fn put_unplaced(out: &mut Vec<u8>, kind: u8, parts: &[&[u8]]) {
+    let size: usize = parts.iter().map(|part| part.len()).sum();
+    let length = (size as u32 + 1).to_le_bytes();
+    out.reserve(RECORD_OVERHEAD + size);
     out.extend_from_slice(&length);
-    out.extend_from_slice(&checksum.to_le_bytes());
-    out.push(kind);
-    out.extend_from_slice(payload);
+    let [l0, l1, l2, l3] = length;
+    let mut checksum = crc32c::crc32c(&[l0, l1, l2, l3, kind]);
+    let checksum_at = out.len();
+    out.extend_from_slice(&[0, 0, 0, 0, kind]);
+    for part in parts {
+        checksum = crc32c::crc32c_append(checksum, part);
+        out.extend_from_slice(part);
+    }
+    out[checksum_at..checksum_at + 4].copy_from_slice(&checksum.to_le_bytes());
+}
+
+/// Completes the checksums of unplaced records, now that they are known to stand at `offset`.
+pub(crate) fn place(mut records: &mut [u8], file: u64, mut offset: u64) {
+    while let Some((prefix, rest)) = records.split_first_chunk_mut::<PREFIX_SIZE>() {
+        let [l0, l1, l2, l3, c0, c1, c2, c3] = *prefix;
+        let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
+        let checksum = placed(u32::from_le_bytes([c0, c1, c2, c3]), file, offset);
+        prefix[4..].copy_from_slice(&checksum.to_le_bytes());
+        offset += (PREFIX_SIZE + length) as u64;
+        records = rest.get_mut(length..).unwrap_or_default();
+    }
 }
 
 /// Reads what stands at `offset` of a file's bytes.
 pub(crate) fn read(bytes: &[u8], file: u64, offset: usize) -> Found<'_> {
-    let rest = bytes.get(offset..).unwrap_or_default();
+    read_rest(bytes.get(offset..).unwrap_or_default(), file, offset)
+}
+
+/// Reads what stands at the start of the bytes that a file has from `offset` on.
+pub(crate) fn read_rest(rest: &[u8], file: u64, offset: usize) -> Found<'_> {
     let Some((prefix, body)) = rest.split_first_chunk::<PREFIX_SIZE>() else {
         return match rest.iter().all(|byte| *byte == 0) {
             true => Found::NotWritten,
@@ -75,11 +112,21 @@ pub(crate) fn read(bytes: &[u8], file: u64, offset: usize) -> Found<'_> {
         return Found::Damaged("the file ends within a record");
     };
     let (kind, payload) = (body[0], &body[1..]);
-    let expected = checksum(file, offset as u64, &[l0, l1, l2, l3], &[kind], payload);
+    let expected = crc32c::crc32c_append(crc32c::crc32c(&[l0, l1, l2, l3]), body);
+    let expected = placed(expected, file, offset as u64);
     if expected != u32::from_le_bytes([c0, c1, c2, c3]) {
         return Found::Damaged("a record's checksum is wrong");
     }
     Found::Record { kind, payload, next: offset + PREFIX_SIZE + length as usize }
+}
+
+/// Kind, payload and end of the record at `offset`, which [`read`] has found whole.
+pub(crate) fn reread(bytes: &[u8], offset: usize) -> Option<(u8, &[u8], usize)> {
+    let (prefix, rest) = bytes.get(offset..)?.split_first_chunk::<PREFIX_SIZE>()?;
+    let [l0, l1, l2, l3, ..] = *prefix;
+    let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
+    let (kind, payload) = rest.get(..length)?.split_first()?;
+    Some((*kind, payload, offset + PREFIX_SIZE + length))
 }
 
 /// The offset of the first whole record after `offset`, where something damaged stands.
@@ -102,11 +149,10 @@ pub(crate) fn find_next(bytes: &[u8], file: u64, offset: usize) -> Option<usize>
     None
 }
 
-fn checksum(file: u64, offset: u64, length: &[u8], kind: &[u8], payload: &[u8]) -> u32 {
-    let start = crc32c::crc32c(&file.to_le_bytes());
-    [&offset.to_le_bytes(), length, kind, payload]
-        .iter()
-        .fold(start, |checksum, bytes| crc32c::crc32c_append(checksum, bytes))
+/// The checksum of an unplaced record when it stands there.
+fn placed(checksum: u32, file: u64, offset: u64) -> u32 {
+    let place = (u128::from(offset) << 64) | u128::from(file);
+    crc32c::crc32c_append(checksum, &place.to_le_bytes())
 }
 
 #[cfg(test)]

@@ -14,8 +14,14 @@ use std::path::PathBuf;
 
 use crate::disk::{Disk, read_all};
 use crate::header::{self, FORMAT_VERSION, FileRole, HEADER_SIZE};
-use crate::record::{self, Found, KIND_BATCH};
+use crate::record::KIND_BATCH;
+use crate::scan::Scan;
 use crate::snapshot;
+
+/// The reason of a [`Damage`] that is a file, or several, that should be there.
+pub(crate) const MISSING: &str = "the file is missing";
+/// The reason of a [`Damage`] of a file's first bytes.
+pub(crate) const BAD_HEADER: &str = "the header is wrong";
 
 /// What was found: the state at the snapshot, and what came after it.
 #[derive(Debug, Default)]
@@ -130,7 +136,7 @@ pub(crate) fn recover(disk: &dyn Disk) -> Result<(Recovered, Plan), OpenError> {
     let mut recovered = Recovered::default();
     let mut plan = Plan {
         last: None,
-        next_number: live.last().map_or(first, |last| last + 1),
+        next_number: live.last().map_or(first, |last| last.saturating_add(1)),
         stale: stale(&names, first),
         live,
         damaged: BTreeSet::new(),
@@ -147,18 +153,15 @@ pub(crate) fn recover(disk: &dyn Disk) -> Result<(Recovered, Plan), OpenError> {
     }
 
     let Some(last) = plan.live.last().copied() else { return Ok((recovered, plan)) };
-    for number in first..=last {
-        if plan.live.contains(&number) {
-            read_file(disk, number, number == last, &mut recovered, &mut plan)?;
-        } else {
-            let path = disk.path(&FileRole::Log.file_name(number));
-            recovered.damaged.push(Damage {
-                path,
-                offset: 0,
-                size: 0,
-                reason: "the file is missing",
-            });
+    let mut expected = first;
+    for number in plan.live.clone() {
+        if number > expected {
+            // Told once, however many are missing: the numbers are only names of files.
+            let path = disk.path(&FileRole::Log.file_name(expected));
+            recovered.damaged.push(Damage { path, offset: 0, size: 0, reason: MISSING });
         }
+        expected = number.saturating_add(1);
+        read_file(disk, number, number == last, &mut recovered, &mut plan)?;
     }
     Ok((recovered, plan))
 }
@@ -194,11 +197,11 @@ fn read_file(
     }
     if !has_header {
         let size = bytes.len().min(HEADER_SIZE) as u64;
-        let reason = "the header is wrong";
+        let reason = BAD_HEADER;
         recovered.damaged.push(Damage { path: path.clone(), offset: 0, size, reason });
     }
 
-    let scan = scan(&bytes, number);
+    let scan = Scan::of(&bytes, number);
     // Batches go on in a file only if it is whole at its start, so that it can be named later.
     let may_append = is_last && has_header;
     let torn = scan.gaps.iter().find(|gap| may_append && gap.from >= scan.synced_to);
@@ -219,56 +222,12 @@ fn read_file(
     if !has_header {
         plan.damaged.insert(number);
     }
-    let whole = scan.records.into_iter().filter(|record| record.offset < end);
-    recovered.commands.extend(whole.map(|record| (record.kind, record.payload.to_vec())));
+    let commands = scan.records(&bytes).take_while(|record| record.offset < end);
+    let commands = commands.filter(|record| record.kind != KIND_BATCH);
+    recovered.commands.extend(commands.map(|record| (record.kind, record.payload.to_vec())));
     plan.log_size += bytes.len() as u64;
     if may_append {
         plan.last = Some(LastFile { number, synced_to: scan.synced_to as u64, end: end as u64 });
     }
     Ok(())
-}
-
-/// A file's content, as far as it makes sense.
-struct Scan<'a> {
-    records: Vec<ScannedRecord<'a>>,
-    gaps: Vec<Gap>,
-    /// All before this offset was synced once.
-    synced_to: usize,
-    /// Behind the last record or gap; zeros follow, if anything.
-    end: usize,
-}
-
-struct ScannedRecord<'a> {
-    offset: usize,
-    kind: u8,
-    payload: &'a [u8],
-}
-
-/// Bytes that are no record.
-struct Gap {
-    from: usize,
-    to: usize,
-    reason: &'static str,
-}
-
-fn scan(bytes: &[u8], number: u64) -> Scan<'_> {
-    let mut scan = Scan { records: Vec::new(), gaps: Vec::new(), synced_to: 0, end: HEADER_SIZE };
-    loop {
-        let offset = scan.end;
-        match record::read(bytes, number, offset) {
-            Found::Record { kind, payload, next } => {
-                match kind {
-                    KIND_BATCH => scan.synced_to = offset,
-                    _ => scan.records.push(ScannedRecord { offset, kind, payload }),
-                }
-                scan.end = next;
-            }
-            Found::NotWritten => return scan,
-            Found::Damaged(reason) => {
-                let to = record::find_next(bytes, number, offset).unwrap_or(bytes.len());
-                scan.gaps.push(Gap { from: offset, to, reason });
-                scan.end = to;
-            }
-        }
-    }
 }

@@ -11,6 +11,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
+use crate::batch::Batch;
 use crate::disk::{Disk, DiskFile};
 use crate::header::{self, FileRole, HEADER_SIZE};
 use crate::record::{self, KIND_BATCH};
@@ -19,42 +20,6 @@ use crate::snapshot;
 
 /// Bytes of log before a snapshot is worth its writing, however small the snapshot is.
 const SNAPSHOT_LOG_SIZE_MIN: u64 = 4 * 1024 * 1024;
-
-/// Records to be written with one write and one sync.
-#[derive(Clone, Debug, Default)]
-pub struct Batch {
-    /// All payloads, one after the other.
-    payloads: Vec<u8>,
-    /// Kind and payload's size of each.
-    records: Vec<(u8, usize)>,
-}
-
-impl Batch {
-    /// Adds a record. Kind and size are the caller's to check.
-    pub fn push(&mut self, kind: u8, payload: &[u8]) {
-        self.payloads.extend_from_slice(payload);
-        self.records.push((kind, payload.len()));
-    }
-
-    /// How many records there are.
-    pub fn len(&self) -> usize {
-        self.records.len()
-    }
-
-    /// Whether there is no record.
-    pub fn is_empty(&self) -> bool {
-        self.records.is_empty()
-    }
-
-    fn iter(&self) -> impl Iterator<Item = (u8, &[u8])> {
-        let mut rest = self.payloads.as_slice();
-        self.records.iter().map(move |(kind, size)| {
-            let (payload, after) = rest.split_at(*size);
-            rest = after;
-            (*kind, payload)
-        })
-    }
-}
 
 /// Why a batch is not durable.
 #[derive(Debug, thiserror::Error)]
@@ -94,7 +59,7 @@ impl LogWriter {
         let prepare = || -> io::Result<(Box<dyn DiskFile>, u64)> {
             let (file, end) = match &plan.last {
                 Some(last) => (reopen(&*disk, &name, last)?, last.end),
-                None => (create(&*disk, number)?, HEADER_SIZE as u64),
+                None => (create(&*disk, FileRole::Log, number)?, HEADER_SIZE as u64),
             };
             // An earlier life may have failed between a snapshot's renaming and the sync.
             disk.sync()?;
@@ -128,12 +93,11 @@ impl LogWriter {
         if self.failed {
             return Err(CommitError::Failed(io::Error::other("an earlier write or sync failed")));
         }
+        batch.check().map_err(|error| CommitError::Failed(io::Error::other(error)))?;
         self.buffer.clear();
-        record::put(&mut self.buffer, self.number, self.end, KIND_BATCH, b"");
-        for (kind, payload) in batch.iter() {
-            let offset = self.end + self.buffer.len() as u64;
-            record::put(&mut self.buffer, self.number, offset, kind, payload);
-        }
+        record::put_unplaced(&mut self.buffer, KIND_BATCH, &[]);
+        self.buffer.extend_from_slice(batch.bytes());
+        record::place(&mut self.buffer, self.number, self.end);
         match self.file.write_at(self.end, &self.buffer) {
             Ok(()) => {}
             // The same bytes go to the same place once there is space: no harm is done.
@@ -198,7 +162,7 @@ impl LogWriter {
     /// Goes on in a new file.
     fn rotate(&mut self) -> io::Result<()> {
         let number = self.number + 1;
-        let file = match create(&*self.disk, number) {
+        let file = match create(&*self.disk, FileRole::Log, number) {
             Ok(file) => file,
             Err(error) => {
                 // A file that stays would end this one at the next start, in the middle of
@@ -223,16 +187,25 @@ impl std::fmt::Debug for LogWriter {
     }
 }
 
-fn create(disk: &dyn Disk, number: u64) -> io::Result<Box<dyn DiskFile>> {
-    let file = disk.create(&FileRole::Log.file_name(number))?;
-    file.write_at(0, &header::encode(FileRole::Log, number))?;
+/// Makes an empty file of the log, durably.
+pub(crate) fn create(
+    disk: &dyn Disk,
+    role: FileRole,
+    number: u64,
+) -> io::Result<Box<dyn DiskFile>> {
+    let file = disk.create(&role.file_name(number))?;
+    file.write_at(0, &header::encode(role, number))?;
     file.sync()?;
     disk.sync()?;
     Ok(file)
 }
 
 /// Opens the last file, cuts what follows its last whole record, and makes the rest durable.
-fn reopen(disk: &dyn Disk, name: &str, last: &LastFile) -> io::Result<Box<dyn DiskFile>> {
+pub(crate) fn reopen(
+    disk: &dyn Disk,
+    name: &str,
+    last: &LastFile,
+) -> io::Result<Box<dyn DiskFile>> {
     let file = disk.open(name)?;
     if file.size()? > last.end {
         file.set_size(last.end)?;
@@ -247,7 +220,7 @@ fn reopen(disk: &dyn Disk, name: &str, last: &LastFile) -> io::Result<Box<dyn Di
     Ok(file)
 }
 
-fn is_no_space(error: &io::Error) -> bool {
+pub(crate) fn is_no_space(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 

@@ -1,0 +1,172 @@
+//! The segment log: appended to and read from any thread.
+
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use crate::batch::{AppendError, Batch};
+use crate::log::{Position, SyncOutcome};
+use crate::segments::handles::Handles;
+use crate::segments::spares::{CHUNK_SIZE, Spares};
+use crate::segments::sync::SyncThread;
+use crate::segments::waiting::{Source, Waiting};
+use crate::segments::{ReadError, RecordPosition, SegmentInfo, SegmentWriter};
+
+/// A batch up to this size is copied under the lock, next to others; a larger one before it,
+/// into a buffer of its own.
+const COPY_SIZE_MAX: usize = 16 * 1024;
+const _: () = assert!(COPY_SIZE_MAX <= CHUNK_SIZE);
+
+/// A log of records in segments, shared by all threads. Dropping the last reference writes what
+/// was appended, then ends its thread.
+#[derive(Debug)]
+pub struct SegmentLog {
+    shared: Arc<Shared>,
+    /// Taken when the log is dropped.
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the log shares with its thread. Of the locks, `handles` is taken before `state`, and
+/// `state` before `spares`.
+#[derive(Debug)]
+pub(super) struct Shared {
+    state: Mutex<State>,
+    pub(super) wake: Condvar,
+    pub(super) spares: Spares,
+    pub(super) handles: Handles,
+}
+
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) waiting: Waiting,
+    /// Whether the thread waits for something to do: waking it is a system call.
+    pub(super) asleep: bool,
+    pub(super) closing: bool,
+    pub(super) failed: bool,
+}
+
+impl SegmentLog {
+    /// Gives the log its thread. `tell` is called there with each outcome and should be quick:
+    /// the next batch waits for it.
+    pub fn start(
+        writer: SegmentWriter,
+        tell: impl FnMut(SyncOutcome) + Send + 'static,
+    ) -> io::Result<Arc<Self>> {
+        let (mut log, sync) = Self::without_thread(writer, tell);
+        let thread =
+            std::thread::Builder::new().name("segment-log".to_owned()).spawn(|| sync.run())?;
+        log.thread = Some(thread);
+        Ok(Arc::new(log))
+    }
+
+    /// The log, and what its thread would do.
+    pub(super) fn without_thread(
+        writer: SegmentWriter,
+        tell: impl FnMut(SyncOutcome) + Send + 'static,
+    ) -> (Self, SyncThread) {
+        let state =
+            State { waiting: writer.waiting(), asleep: false, closing: false, failed: false };
+        let shared = Arc::new(Shared {
+            state: Mutex::new(state),
+            wake: Condvar::new(),
+            // One group is being written while the next one collects.
+            spares: Spares::new(2 * writer.options().batch_bytes_max),
+            handles: Handles::new(writer.disk()),
+        });
+        let sync = SyncThread::new(shared.clone(), writer, Box::new(tell));
+        (Self { shared, thread: None }, sync)
+    }
+
+    /// Takes the records of a batch, in order, behind all that were taken before. Adds the
+    /// position of each to `positions`, and answers the one that [`SyncOutcome::Durable`] will
+    /// reach when all of them are on disk. Never waits for the disk.
+    pub fn append(
+        &self,
+        batch: &Batch,
+        positions: &mut Vec<RecordPosition>,
+    ) -> Result<Position, AppendError> {
+        batch.check()?;
+        let copy = (batch.size() > COPY_SIZE_MAX).then(|| {
+            let mut bytes = self.shared.spares.take(batch.size());
+            bytes.extend_from_slice(batch.bytes());
+            bytes
+        });
+        let mut state = self.shared.state();
+        if state.failed {
+            return Err(AppendError::Failed);
+        }
+        if batch.is_empty() {
+            return Ok(state.waiting.appended());
+        }
+        let placed = state.waiting.append(batch, copy, &self.shared.spares)?;
+        let wake = std::mem::take(&mut state.asleep);
+        drop(state);
+        if wake {
+            self.shared.wake.notify_one();
+        }
+        let mut offset = placed.offset;
+        positions.extend(batch.sizes().iter().map(|size| {
+            let at = RecordPosition { segment: placed.segment, offset, size: *size };
+            offset += size;
+            at
+        }));
+        Ok(placed.position)
+    }
+
+    /// Reads a record back, whether it is on disk or waits to be written. Its checksum is
+    /// verified.
+    pub fn read(&self, at: RecordPosition) -> Result<(u8, Vec<u8>), ReadError> {
+        let source = self.shared.state().waiting.find(at);
+        match source {
+            Source::Memory(bytes, index) => self.shared.handles.read_waiting(at, &bytes[index..]),
+            Source::Disk => {
+                let is_there = || self.shared.state().waiting.has_segment(at.segment);
+                self.shared.handles.read(at, is_there)
+            }
+            Source::Gone => Err(ReadError::Gone(at.segment)),
+        }
+    }
+
+    /// The segments from oldest to newest; the last one is being written.
+    pub fn segments(&self) -> Vec<SegmentInfo> {
+        self.shared.state().waiting.segments().collect()
+    }
+
+    /// Takes the oldest segments away, up to and including `number`, but never the last one.
+    /// It is done on the log's own thread, when all that was appended before this call is
+    /// durable. One that can't be taken away stays, and is tried again with the next call.
+    pub fn remove_through(&self, number: u32) {
+        let mut state = self.shared.state();
+        state.waiting.remove_through(number);
+        let wake = std::mem::take(&mut state.asleep);
+        drop(state);
+        if wake {
+            self.shared.wake.notify_one();
+        }
+    }
+
+    /// Bytes of all segments, those included that wait to be written.
+    pub fn bytes(&self) -> u64 {
+        self.shared.state().waiting.segments().map(|info| info.size).sum()
+    }
+}
+
+impl Drop for SegmentLog {
+    fn drop(&mut self) {
+        self.shared.state().closing = true;
+        self.shared.wake.notify_one();
+        let thread = self.thread.take();
+        // Whoever is told an outcome may have held the last reference, on that very thread.
+        let own = |thread: &JoinHandle<()>| thread.thread().id() == std::thread::current().id();
+        if let Some(thread) = thread.filter(|thread| !own(thread)) {
+            // A panic of the thread was `tell`'s, and has been reported where it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Shared {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,234 @@
+//! The log with its thread.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+
+use super::*;
+use crate::record::{KIND_MAX, RECORD_SIZE_MAX};
+use crate::{AppendError, Batch, Disk, Faults, FaultyDisk, FolderDisk, Position, SyncOutcome};
+
+const OPTIONS: SegmentLogOptions =
+    SegmentLogOptions { segment_size: 4096, batch_bytes_max: 16 * 1024 };
+
+type Found = Vec<(RecordPosition, Vec<u8>)>;
+
+fn start(disk: impl Disk + 'static) -> (Arc<SegmentLog>, Receiver<SyncOutcome>, Found) {
+    let mut found = Vec::new();
+    let mut replay = |at, _, payload: &[u8]| found.push((at, payload.to_vec()));
+    let (writer, recovery) = SegmentWriter::open(Arc::new(disk), OPTIONS, &mut replay).unwrap();
+    assert_eq!(recovery.damaged, []);
+    let (tell, told) = channel();
+    let log = SegmentLog::start(writer, move |outcome| drop(tell.send(outcome))).unwrap();
+    (log, told, found)
+}
+
+fn batch(payloads: &[&[u8]]) -> Batch {
+    let mut batch = Batch::default();
+    payloads.iter().for_each(|payload| batch.push(1, payload));
+    batch
+}
+
+fn append(log: &SegmentLog, payloads: &[&[u8]]) -> (Position, Vec<RecordPosition>) {
+    let mut positions = Vec::new();
+    let position = log.append(&batch(payloads), &mut positions).unwrap();
+    (position, positions)
+}
+
+#[track_caller]
+fn wait_for(told: &Receiver<SyncOutcome>, position: Position) {
+    loop {
+        match told.recv().unwrap() {
+            SyncOutcome::Durable(reached) if reached >= position => return,
+            SyncOutcome::Durable(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn appends_of_many_threads_are_durable_in_order_and_read_while_they_wait() {
+    let disk = FaultyDisk::new(1);
+    let (log, told, _) = start(disk.clone());
+    std::thread::scope(|scope| {
+        for thread in 0..4u8 {
+            let log = &log;
+            scope.spawn(move || {
+                for number in 0..100u8 {
+                    let records = [[thread, number, 0], [thread, number, 1]];
+                    let (_, positions) = append(log, &[&records[0], &records[1]]);
+                    assert_eq!(log.read(positions[1]).unwrap(), (1, records[1].to_vec()));
+                    assert_eq!(log.read(positions[0]).unwrap(), (1, records[0].to_vec()));
+                }
+            });
+        }
+    });
+    wait_for(&told, Position(800));
+    disk.crash();
+    drop(log);
+    let (log, _, found) = start(disk);
+    assert!(found.is_sorted_by_key(|(at, _)| *at));
+    for thread in 0..4 {
+        let own = found.iter().filter(|(_, payload)| payload[0] == thread);
+        let expected = (0..100).flat_map(|number| [[thread, number, 0], [thread, number, 1]]);
+        assert!(own.map(|(_, payload)| payload.clone()).eq(expected));
+    }
+    for (at, payload) in &found {
+        assert_eq!(log.read(*at).unwrap().1, *payload);
+    }
+}
+
+#[test]
+fn segments_roll_and_the_oldest_go() {
+    let place = tempfile::tempdir().unwrap();
+    let disk = || FolderDisk::open(place.path()).unwrap();
+    let (log, told, _) = start(disk());
+    let mut all = Vec::new();
+    let mut last = Position(0);
+    for number in 0..100u8 {
+        let (position, positions) = append(&log, &[&[number; 500]]);
+        all.extend(positions);
+        last = position;
+    }
+    // One batch that is larger than a segment, and has one of its own.
+    let (_, large) = append(&log, &[&[1; 5000], &[2; 5000]]);
+    assert_eq!((large[0].segment, large[0].offset), (large[1].segment, 33));
+    let (position, after) = append(&log, &[b"after"]);
+    assert_eq!(after[0].segment, large[0].segment + 1);
+    assert!(position > last);
+    wait_for(&told, position);
+
+    let segments = log.segments();
+    assert_eq!(segments.last().unwrap().number, after[0].segment);
+    let sizes = segments.iter().filter(|info| info.number != large[0].segment);
+    assert!(sizes.clone().all(|info| info.size <= OPTIONS.segment_size));
+    assert_eq!(log.bytes(), segments.iter().map(|info| info.size).sum());
+    for info in &segments {
+        assert_eq!(disk().open(&handles::name(info.number)).unwrap().size().unwrap(), info.size);
+    }
+
+    let middle = all[50];
+    assert_eq!(log.read(all[0]).unwrap().1, [0; 500]);
+    log.remove_through(middle.segment - 1);
+    log.remove_through(2);
+    while log.segments()[0].number < middle.segment {
+        std::thread::yield_now();
+    }
+    assert!(matches!(log.read(all[0]), Err(ReadError::Gone(1))));
+    assert_eq!(log.read(middle).unwrap().1, [50; 500]);
+    drop(log);
+    let (log, _, found) = start(disk());
+    assert_eq!(found.first().map(|(at, _)| at.segment), Some(middle.segment));
+    assert_eq!(found.last().unwrap().0, after[0]);
+
+    log.remove_through(u32::MAX);
+    drop(log);
+    let (log, ..) = start(disk());
+    assert_eq!(log.segments().len(), 1, "never the last one");
+    assert_eq!(log.read(after[0]).unwrap().1, b"after");
+}
+
+#[test]
+fn a_full_disk_delays_and_loses_nothing() {
+    let disk = FaultyDisk::new(1);
+    let (log, told, _) = start(disk.clone());
+    disk.set_faults(Faults { space_max: Some(40), ..Faults::default() });
+    let (first, before) = append(&log, &[b"before", &[7; 3000]]);
+    assert!(matches!(told.recv().unwrap(), SyncOutcome::NoSpace(_)));
+    let (last, after) = append(&log, &[&[8; 3000], b"after"]);
+    assert!(after[0].segment > before[0].segment);
+    assert_eq!(log.read(before[1]).unwrap().1, [7; 3000], "while it waits");
+    assert_eq!(log.read(after[1]).unwrap().1, b"after");
+    disk.set_faults(Faults::default());
+    assert!(matches!(told.recv().unwrap(), SyncOutcome::Durable(reached) if reached == first));
+    wait_for(&told, last);
+    drop(log);
+    let (_, _, found) = start(disk);
+    let positions: Vec<_> = found.iter().map(|(at, _)| *at).collect();
+    assert_eq!(positions, [before, after].concat());
+}
+
+#[test]
+fn a_log_that_is_dropped_on_a_full_disk_confirms_nothing_more() {
+    let disk = FaultyDisk::new(1);
+    let (log, told, _) = start(disk.clone());
+    disk.set_faults(Faults { space_max: Some(40), ..Faults::default() });
+    append(&log, &[b"never on disk"]);
+    assert!(matches!(told.recv().unwrap(), SyncOutcome::NoSpace(_)));
+    drop(log);
+    assert!(matches!(told.recv().unwrap(), SyncOutcome::Failed(_)));
+    assert!(told.recv().is_err());
+    disk.set_faults(Faults::default());
+    assert_eq!(start(disk).2, []);
+}
+
+#[test]
+fn after_a_failed_sync_nothing_is_confirmed_or_taken() {
+    let disk = FaultyDisk::new(1);
+    let (log, told, _) = start(disk.clone());
+    disk.set_faults(Faults { sync_error_per_mille: 1000, ..Faults::default() });
+    let (_, positions) = append(&log, &[b"x"]);
+    assert!(matches!(told.recv().unwrap(), SyncOutcome::Failed(_)));
+    disk.set_faults(Faults::default());
+    assert_eq!(log.append(&batch(&[b"y"]), &mut Vec::new()), Err(AppendError::Failed));
+    assert_eq!(log.read(positions[0]).unwrap().1, b"x", "still read");
+    drop(log);
+    assert!(told.recv().is_err(), "no more outcomes");
+}
+
+#[test]
+fn what_is_no_record_is_refused_and_an_empty_batch_is_nothing() {
+    let (log, _, _) = start(FaultyDisk::new(1));
+    let mut positions = Vec::new();
+    let mut wrong = Batch::default();
+    wrong.push(KIND_MAX + 1, b"");
+    let refused = log.append(&wrong, &mut positions);
+    assert_eq!(refused, Err(AppendError::ReservedKind(KIND_MAX + 1)));
+    let big = batch(&[b"small", &vec![0; RECORD_SIZE_MAX]]);
+    let refused = log.append(&big, &mut positions);
+    assert_eq!(refused, Err(AppendError::TooLarge(RECORD_SIZE_MAX)));
+    assert_eq!(log.append(&Batch::default(), &mut positions), Ok(Position(0)));
+    assert_eq!(positions, []);
+}
+
+#[test]
+fn the_last_reference_may_go_on_the_logs_own_thread() {
+    let (writer, _) =
+        SegmentWriter::open(Arc::new(FaultyDisk::new(1)), OPTIONS, &mut |_, _, _| {}).unwrap();
+    let (give, given) = channel::<Arc<SegmentLog>>();
+    let (done, was_done) = channel();
+    let log = SegmentLog::start(writer, move |_| {
+        drop(given.recv());
+        done.send(()).unwrap();
+    })
+    .unwrap();
+    append(&log, &[b"x"]);
+    give.send(log).unwrap();
+    was_done.recv().unwrap();
+}
+
+#[test]
+fn reads_of_many_segments_keep_few_files_open_and_hurt_nobody() {
+    let disk = FaultyDisk::new(1);
+    let (log, told, _) = start(disk.clone());
+    let mut all = Vec::new();
+    for number in 0..200u8 {
+        all.extend(append(&log, &[&[number; 2000]]).1);
+    }
+    wait_for(&told, Position(200));
+    for _ in 0..2 {
+        for (number, at) in (0..).zip(&all) {
+            assert_eq!(log.read(*at).unwrap().1, [number; 2000]);
+        }
+    }
+    disk.set_faults(Faults { read_error_per_mille: 1000, ..Faults::default() });
+    assert!(matches!(log.read(all[0]), Err(ReadError::Io { .. })));
+    disk.set_faults(Faults::default());
+    disk.flip_bit(&handles::name(all[1].segment), all[1].offset as usize + 100, 1);
+    let error = log.read(all[1]).unwrap_err();
+    assert!(
+        matches!(error, ReadError::Damaged { offset, .. } if offset == u64::from(all[1].offset))
+    );
+    assert_eq!(log.read(all[0]).unwrap().1, [0; 2000]);
+    let nowhere = RecordPosition { segment: 1_000, offset: 24, size: 10 };
+    assert!(matches!(log.read(nowhere), Err(ReadError::Gone(1_000))));
+}

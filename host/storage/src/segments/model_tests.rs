@@ -1,0 +1,322 @@
+//! The log against a model, on a disk that fails. The log's thread is turned by hand, so that a
+//! run depends on its seed alone: `SHUNT_STORAGE_SEED=<seed> cargo test -p shunt-storage model`
+//! repeats the one that failed.
+
+use std::sync::{Arc, Mutex};
+
+use super::sync::{SyncThread, Turn};
+use super::*;
+use crate::faulty::Random;
+use crate::header::HEADER_SIZE;
+use crate::{AppendError, Batch, Damage, Disk, Faults, FaultyDisk, Position, SyncOutcome};
+
+const OPTIONS: SegmentLogOptions = SegmentLogOptions { segment_size: 4096, batch_bytes_max: 1500 };
+const KIND: u8 = 3;
+
+/// A record that may be on disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Entry {
+    at: RecordPosition,
+    payload: Vec<u8>,
+}
+
+/// What may, and what must be there.
+#[derive(Debug, Default)]
+struct Model {
+    /// All that may be there, in order.
+    entries: Vec<Entry>,
+    /// How many of them must.
+    confirmed: usize,
+    /// Segments up to this one may be gone.
+    removed_through: u32,
+    next_number: u64,
+}
+
+/// One life of the log, and what it has told.
+struct Life {
+    log: SegmentLog,
+    sync: SyncThread,
+    told: Arc<Mutex<Told>>,
+    /// How many entries the model had at the start: positions count from there.
+    base: usize,
+    /// What was asked to go, and how much had been appended then.
+    removals: Vec<(Position, u32)>,
+}
+
+#[derive(Debug, Default)]
+struct Told {
+    durable: Position,
+    no_space: u32,
+    failed: bool,
+}
+
+fn open(disk: &FaultyDisk) -> (SegmentWriter, SegmentRecovery, Vec<Entry>) {
+    let mut found = Vec::new();
+    let (writer, recovery) =
+        SegmentWriter::open(Arc::new(disk.clone()), OPTIONS, &mut |at, kind, payload| {
+            assert_eq!(kind, KIND);
+            found.push(Entry { at, payload: payload.to_vec() });
+        })
+        .unwrap();
+    assert_eq!(recovery.records, found.len() as u64);
+    (writer, recovery, found)
+}
+
+impl Model {
+    /// What a start found is the model's entries, but for the beginning, which may have been
+    /// removed, and the end, which was not confirmed.
+    fn check_found(&mut self, found: Vec<Entry>) {
+        let removed = self.entries.iter().take_while(|entry| Some(*entry) != found.first()).count();
+        if let Some(last) = self.entries[..removed.min(self.confirmed)].last() {
+            assert!(last.at.segment <= self.removed_through, "lost: {last:?}");
+        }
+        if let (Some(first), Some(last)) = (found.first(), self.entries[..removed].last()) {
+            assert!(first.at.segment > last.at.segment, "a part of a segment is gone");
+        }
+        let rest = &self.entries[removed..];
+        assert!(rest.starts_with(&found), "something else, or in another order: {found:?}");
+        let end = removed + found.len();
+        assert!(end >= self.confirmed, "{} confirmed, {end} found", self.confirmed);
+        self.confirmed = found.len();
+        self.entries = found;
+    }
+}
+
+impl Life {
+    fn start(writer: SegmentWriter, model: &Model) -> Self {
+        let told = Arc::new(Mutex::new(Told::default()));
+        let tell = {
+            let told = told.clone();
+            move |outcome| {
+                let mut told = told.lock().unwrap();
+                match outcome {
+                    SyncOutcome::Durable(position) => {
+                        assert!(position > told.durable && !told.failed);
+                        told.durable = position;
+                    }
+                    SyncOutcome::NoSpace(_) => told.no_space += 1,
+                    SyncOutcome::Failed(_) => told.failed = true,
+                    other => panic!("{other:?}"),
+                }
+            }
+        };
+        let (log, sync) = SegmentLog::without_thread(writer, tell);
+        Self { log, sync, told, base: model.entries.len(), removals: Vec::new() }
+    }
+
+    fn append(&mut self, model: &mut Model, random: &mut Random) {
+        let mut batch = Batch::default();
+        let filler_max = [10, 100, 800, 6000][random.below(4) as usize];
+        let mut payloads = Vec::new();
+        for _ in 0..1 + random.below(5) {
+            let mut payload = model.next_number.to_le_bytes().to_vec();
+            payload.resize(8 + random.below(filler_max) as usize, model.next_number as u8);
+            model.next_number += 1;
+            batch.push(KIND, &payload);
+            payloads.push(payload);
+        }
+        let mut positions = Vec::new();
+        match self.log.append(&batch, &mut positions) {
+            Ok(position) => {
+                assert_eq!(positions.len(), payloads.len());
+                let segment = positions[0].segment;
+                assert!(positions.iter().all(|at| at.segment == segment), "a batch was split");
+                let end = positions.last().map_or(0, |at| u64::from(at.offset + at.size));
+                let own = positions[0].offset as usize == HEADER_SIZE + 9;
+                assert!(end <= OPTIONS.segment_size || own, "{positions:?}");
+                let entries = positions.into_iter().zip(payloads);
+                model.entries.extend(entries.map(|(at, payload)| Entry { at, payload }));
+                assert_eq!(position.0 as usize, model.entries.len() - self.base);
+            }
+            Err(error) => {
+                assert_eq!(error, AppendError::Failed);
+                assert!(self.told.lock().unwrap().failed);
+            }
+        }
+    }
+
+    /// Answers whether the log can go on.
+    fn turn(&mut self, model: &mut Model) -> Turn {
+        let before = self.log.segments();
+        let turn = self.sync.turn();
+        let durable = self.told.lock().unwrap().durable;
+        model.confirmed = model.confirmed.max(self.base + durable.0 as usize);
+        let after = self.log.segments();
+        for gone in before.iter().filter(|info| !after.contains(info)) {
+            let asked = |(position, through): &(Position, u32)| {
+                *through >= gone.number && *position <= durable
+            };
+            assert!(self.removals.iter().any(asked), "{gone:?} was not to go yet");
+        }
+        turn
+    }
+
+    fn read(&self, model: &Model, random: &mut Random) {
+        if model.entries.is_empty() {
+            return;
+        }
+        let entry = &model.entries[random.below(model.entries.len() as u64) as usize];
+        match self.log.read(entry.at) {
+            Ok(read) => assert_eq!(read, (KIND, entry.payload.clone())),
+            Err(ReadError::Gone(segment)) => assert!(segment <= model.removed_through),
+            // A fault of the read, or a removal that failed half way.
+            Err(ReadError::Io { .. }) => {}
+            Err(error) => panic!("{entry:?}: {error}"),
+        }
+        let wrong = RecordPosition { size: entry.at.size - 1, ..entry.at };
+        assert!(self.log.read(wrong).is_err());
+    }
+
+    fn remove(&mut self, model: &mut Model, random: &mut Random) {
+        let segments = self.log.segments();
+        let asked = segments[random.below(segments.len() as u64) as usize].number;
+        let last = segments.last().unwrap().number;
+        let through = asked.min(last - 1);
+        let appended = Position((model.entries.len() - self.base) as u64);
+        self.removals.push((appended, through));
+        model.removed_through = model.removed_through.max(through);
+        self.log.remove_through(asked);
+    }
+}
+
+/// One life after the other, on one disk.
+fn run(seed: u64) {
+    let mut random = Random(seed);
+    let disk = FaultyDisk::new(random.next());
+    let mut model = Model::default();
+    for _ in 0..5 {
+        disk.set_faults(Faults::default());
+        let (writer, recovery, found) = open(&disk);
+        assert_eq!(recovery.damaged, [], "a crash damages nothing");
+        model.check_found(found);
+        let mut life = Life::start(writer, &model);
+        assert!(life.log.segments().is_sorted_by_key(|info| info.number));
+        assert!(life.log.bytes() >= recovery.bytes);
+        live(&mut life, &mut model, &disk, &mut random);
+        if random.below(4) != 0 {
+            disk.crash();
+        }
+    }
+}
+
+fn live(life: &mut Life, model: &mut Model, disk: &FaultyDisk, random: &mut Random) {
+    let error_per_mille = if random.below(2) == 0 { 0 } else { random.below(80) as u32 };
+    let faults = Faults {
+        write_error_per_mille: error_per_mille,
+        sync_error_per_mille: error_per_mille,
+        read_error_per_mille: error_per_mille,
+        space_max: (random.below(3) == 0).then(|| random.below(20_000)),
+    };
+    disk.set_faults(faults);
+    for _ in 0..random.below(40) {
+        match random.below(10) {
+            0..4 => life.append(model, random),
+            4..7 => match life.turn(model) {
+                Turn::NoSpace(_) if random.below(3) == 0 => {
+                    disk.set_faults(Faults { space_max: None, ..faults });
+                }
+                Turn::Failed => {
+                    assert!(life.told.lock().unwrap().failed);
+                    life.append(model, random);
+                    life.read(model, random);
+                    return;
+                }
+                _ => {}
+            },
+            7..9 => life.read(model, random),
+            _ => life.remove(model, random),
+        }
+    }
+    if random.below(3) == 0 {
+        loop {
+            match life.turn(model) {
+                Turn::Done => {}
+                Turn::Idle => break life.sync.close(),
+                Turn::NoSpace(_) | Turn::Failed => break,
+            }
+        }
+    }
+}
+
+/// Says which seed it was.
+struct Seed(u64);
+
+impl Drop for Seed {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("SHUNT_STORAGE_SEED={}", self.0);
+        }
+    }
+}
+
+fn for_seeds(count: u64, run: impl Fn(u64)) {
+    let one = std::env::var("SHUNT_STORAGE_SEED").ok().and_then(|seed| seed.parse().ok());
+    for seed in one.map_or(0..count, |seed| seed..seed + 1) {
+        let _seed = Seed(seed);
+        run(seed);
+    }
+}
+
+#[test]
+fn nothing_durable_is_lost_whatever_fails() {
+    for_seeds(12_000, run);
+}
+
+#[test]
+fn a_flipped_bit_hides_one_record_and_is_told() {
+    for_seeds(2_000, |seed| {
+        let mut random = Random(seed);
+        let disk = FaultyDisk::new(random.next());
+        let mut model = Model::default();
+        let mut life = Life::start(open(&disk).0, &model);
+        for _ in 0..2 + random.below(20) {
+            life.append(&mut model, &mut random);
+            life.turn(&mut model);
+        }
+        while let Turn::Done = life.turn(&mut model) {}
+        life.sync.close();
+
+        let names = disk.list().unwrap();
+        let name = &names[random.below(names.len() as u64) as usize];
+        let size = disk.open(name).unwrap().size().unwrap();
+        let offset = random.below(size) as usize;
+        disk.flip_bit(name, offset, random.below(8) as u32);
+
+        let (writer, recovery, found) = open(&disk);
+        let missing: Vec<_> =
+            model.entries.iter().filter(|entry| !found.contains(entry)).cloned().collect();
+        assert!(missing.len() <= 1, "{missing:?}");
+        assert_eq!(found.len() + missing.len(), model.entries.len());
+        assert!(found.is_sorted_by_key(|entry| entry.at));
+        let hit = |at: RecordPosition| {
+            handles::name(at.segment) == *name
+                && (at.offset..at.offset + at.size).contains(&(offset as u32))
+        };
+        assert!(missing.iter().all(|entry| hit(entry.at)));
+        if let Some(Entry { at, .. }) = missing.first() {
+            let damage = recovery.damaged.iter().find(|damage| damage.path.ends_with(name));
+            assert_eq!(damage.unwrap().offset, u64::from(at.offset));
+        }
+        let is_told = recovery.cut_tail.is_some() || !recovery.damaged.is_empty();
+        // A file made ahead is simply made again.
+        assert!(is_told || size == HEADER_SIZE as u64, "{name} {offset}");
+
+        // It goes on, and says the same at the next start.
+        let damaged = recovery.damaged;
+        model.entries = found;
+        let mut life = Life::start(writer, &model);
+        life.append(&mut model, &mut random);
+        while let Turn::Done = life.turn(&mut model) {}
+        for entry in &model.entries {
+            assert_eq!(life.log.read(entry.at).unwrap().1, entry.payload);
+        }
+        assert!(missing.iter().all(|entry| life.log.read(entry.at).is_err()));
+        life.sync.close();
+        let (_, recovery, found) = open(&disk);
+        assert_eq!(found, model.entries);
+        let places = |damaged: &[Damage]| -> Vec<_> {
+            damaged.iter().map(|damage| (damage.path.clone(), damage.offset)).collect()
+        };
+        assert_eq!(places(&recovery.damaged), places(&damaged));
+    });
+}

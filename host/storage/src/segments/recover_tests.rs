@@ -1,0 +1,166 @@
+//! Folders that a crash, a fault or a hand has left.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::header::{self, FileRole, HEADER_SIZE};
+use crate::record::{KIND_BATCH, KIND_SEGMENT_END, put};
+use crate::{CutTail, Damage, Disk, Faults, FaultyDisk, OpenError};
+
+const OPTIONS: SegmentLogOptions =
+    SegmentLogOptions { segment_size: 4096, batch_bytes_max: 16 * 1024 };
+
+/// A segment's bytes: header, and records of these kinds with the kind as payload.
+fn segment(number: u32, kinds: &[u8]) -> Vec<u8> {
+    let mut bytes = header::encode(FileRole::Segment, u64::from(number));
+    for kind in kinds {
+        let own = [KIND_BATCH, KIND_SEGMENT_END].contains(kind);
+        let payload = if own { &[][..] } else { std::slice::from_ref(kind) };
+        let offset = bytes.len() as u64;
+        put(&mut bytes, u64::from(number), offset, *kind, payload);
+    }
+    bytes
+}
+
+fn disk(files: &[(u32, Vec<u8>)]) -> FaultyDisk {
+    let disk = FaultyDisk::new(1);
+    for (number, bytes) in files {
+        disk.create(&handles::name(*number)).unwrap().write_at(0, bytes).unwrap();
+    }
+    disk
+}
+
+fn open(disk: &FaultyDisk) -> Result<(Vec<u8>, SegmentRecovery, u32), OpenError> {
+    let mut kinds = Vec::new();
+    let mut replay = |_, kind, _: &[u8]| kinds.push(kind);
+    let (writer, recovery) = SegmentWriter::open(Arc::new(disk.clone()), OPTIONS, &mut replay)?;
+    let next = writer.waiting().segments().last().unwrap().number;
+    Ok((kinds, recovery, next))
+}
+
+/// Opens the folder twice: what is replayed, told as damage, told as cut, and written next.
+#[track_caller]
+fn check(
+    files: &[(u32, Vec<u8>)],
+    kinds: &[u8],
+    damaged: &[(u32, u64, &str)],
+    cut: Option<(u32, u64)>,
+    next: u32,
+) {
+    let disk = disk(files);
+    for again in [false, true] {
+        let (found, recovery, number) = open(&disk).unwrap();
+        assert_eq!(found, kinds);
+        let path = |number| disk.path(&handles::name(number));
+        let told = recovery
+            .damaged
+            .iter()
+            .map(|Damage { path, offset, reason, .. }| (path.clone(), *offset, *reason));
+        let expected = damaged.iter().map(|(number, offset, why)| (path(*number), *offset, *why));
+        assert!(told.eq(expected), "{:?}", recovery.damaged);
+        let told = recovery.cut_tail.map(|CutTail { path, offset, .. }| (path, offset));
+        let cut = cut.filter(|_| !again).map(|(number, offset)| (path(number), offset));
+        assert_eq!(told, cut, "again: {again}");
+        assert_eq!(number, next, "again: {again}");
+    }
+}
+
+#[test]
+fn an_empty_folder_begins_with_the_first_segment() {
+    check(&[], &[], &[], None, 1);
+    check(&[(1, segment(1, &[]))], &[], &[], None, 1);
+    check(&[(1, segment(1, &[])[..10].to_vec())], &[], &[], None, 1);
+}
+
+#[test]
+fn segments_follow_each_other() {
+    let (one, two) = (segment(1, &[255, 1, 2, 252]), segment(2, &[255, 3]));
+    check(&[(1, one.clone()), (2, two.clone())], &[1, 2, 3], &[], None, 2);
+    // One made ahead, and one whose making was interrupted.
+    check(&[(1, one.clone()), (2, two), (3, segment(3, &[]))], &[1, 2, 3], &[], None, 2);
+    check(&[(1, one.clone()), (2, vec![])], &[1, 2], &[], None, 2);
+    check(&[(1, one)], &[1, 2], &[], None, 2);
+    // The oldest were taken away.
+    check(&[(7, segment(7, &[255, 1]))], &[1], &[], None, 7);
+    check(&[(7, segment(7, &[]))], &[], &[], None, 7);
+}
+
+#[test]
+fn a_torn_tail_is_cut() {
+    let whole = segment(1, &[255, 1, 255, 2, 3]);
+    let torn = whole[..whole.len() - 1].to_vec();
+    check(&[(1, torn)], &[1, 2], &[], Some((1, (whole.len() - 10) as u64)), 1);
+    // The first batch of a segment.
+    let mut torn = segment(2, &[]);
+    torn.extend([9; 100]);
+    let one = segment(1, &[255, 1, 252]);
+    check(&[(1, one), (2, torn)], &[1], &[], Some((2, HEADER_SIZE as u64)), 2);
+    // An end record behind something torn is none.
+    let mut torn = segment(1, &[255, 1, 255, 2, 252]);
+    torn[HEADER_SIZE + 9 + 10 + 9 + 9] ^= 1;
+    check(&[(1, torn)], &[1], &[], Some((1, (HEADER_SIZE + 28) as u64)), 1);
+}
+
+#[test]
+fn damage_is_told_and_the_rest_served() {
+    let (one, two) = (segment(1, &[255, 1, 2, 252]), segment(2, &[255, 3, 255, 4]));
+    let mut flipped = one.clone();
+    flipped[HEADER_SIZE + 9 + 9] ^= 1;
+    let reason = "a record's checksum is wrong";
+    let files = [(1, flipped), (2, two.clone())];
+    check(&files, &[2, 3, 4], &[(1, (HEADER_SIZE + 9) as u64, reason)], None, 2);
+
+    let cut = one[..one.len() - 9].to_vec();
+    let end = cut.len() as u64;
+    check(&[(1, cut), (2, two.clone())], &[1, 2, 3, 4], &[(1, end, "the end is missing")], None, 2);
+
+    let mut no_header = two.clone();
+    no_header[0] ^= 1;
+    let files = [(1, one.clone()), (2, no_header)];
+    check(&files, &[1, 2, 3, 4], &[(2, 0, "the header is wrong")], None, 3);
+
+    let files = [(1, one), (4, segment(4, &[255, 5, 200, 250]))];
+    let strange = (HEADER_SIZE + 9 + 10 + 10) as u64;
+    let expected = [
+        (2, 0, "the file is missing"),
+        (4, strange, "a record of a kind that segments don't have"),
+    ];
+    check(&files, &[1, 2, 5, 200], &expected, None, 4);
+
+    let garbage = vec![7; 500];
+    let end = "a record is longer than a record may be";
+    let expected = [(3, 0, "the header is wrong"), (3, HEADER_SIZE as u64, end)];
+    check(&[(3, garbage)], &[], &expected, None, 4);
+}
+
+#[test]
+fn what_can_not_be_read_or_is_of_another_version_is_refused() {
+    let files = [(1, segment(1, &[255, 1]))];
+    let disk = disk(&files);
+    disk.set_faults(Faults { read_error_per_mille: 1000, ..Faults::default() });
+    assert!(matches!(open(&disk), Err(OpenError::Io { .. })));
+    disk.set_faults(Faults::default());
+    assert_eq!(open(&disk).unwrap().0, [1]);
+
+    let mut newer = segment(2, &[255, 1]);
+    newer[8] = 99;
+    let checksum = crc32c::crc32c(&newer[..HEADER_SIZE - 4]).to_le_bytes();
+    newer[HEADER_SIZE - 4..HEADER_SIZE].copy_from_slice(&checksum);
+    disk.create(&handles::name(2)).unwrap().write_at(0, &newer).unwrap();
+    assert!(matches!(open(&disk), Err(OpenError::UnknownVersion { version: 99, .. })));
+    assert_eq!(disk.list().unwrap().len(), 2);
+}
+
+#[test]
+fn numbers_end_somewhere() {
+    let last = u32::MAX;
+    check(&[(last, segment(last, &[255, 1]))], &[1], &[], None, last);
+    let full = disk(&[(last, segment(last, &[255, 1, 252]))]);
+    assert!(matches!(open(&full), Err(OpenError::Io { .. })));
+    let beyond = FileRole::Segment.file_name(1 << 40);
+    let disk = FaultyDisk::new(1);
+    disk.create(&beyond).unwrap();
+    let (_, recovery, next) = open(&disk).unwrap();
+    assert_eq!((recovery.damaged.len(), next), (1, 1));
+    assert!(disk.list().unwrap().contains(&beyond), "left alone");
+}

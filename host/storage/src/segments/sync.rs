@@ -1,0 +1,160 @@
+//! The log's own thread: writes, syncs, and takes segments away, in turns.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::PoisonError;
+
+use crate::log::{Position, SPACE_RETRY, SyncOutcome};
+use crate::segments::SegmentWriter;
+use crate::segments::log::Shared;
+use crate::segments::waiting::Group;
+use crate::writer::CommitError;
+
+/// What the thread has.
+pub(super) struct SyncThread {
+    shared: Arc<Shared>,
+    writer: SegmentWriter,
+    tell: Box<dyn FnMut(SyncOutcome) + Send>,
+    /// Whether the turn before took a segment away: groups and segments alternate.
+    removed_last: bool,
+    told_durable: Position,
+    /// Whether the disk was full at the last try.
+    told_no_space: bool,
+}
+
+/// What a turn came to.
+#[derive(Debug)]
+pub(super) enum Turn {
+    /// Something was done.
+    Done,
+    /// There is nothing to do.
+    Idle,
+    /// The disk is full.
+    NoSpace(io::Error),
+    /// The log has failed, which has been told.
+    Failed,
+}
+
+impl SyncThread {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        writer: SegmentWriter,
+        tell: Box<dyn FnMut(SyncOutcome) + Send>,
+    ) -> Self {
+        Self {
+            shared,
+            writer,
+            tell,
+            removed_last: false,
+            told_durable: Position(0),
+            told_no_space: false,
+        }
+    }
+
+    /// Turns until the log is dropped and nothing waits any more.
+    pub(super) fn run(mut self) {
+        loop {
+            match self.turn() {
+                Turn::Done => {}
+                Turn::Idle if self.sleep() => {}
+                Turn::Idle => break,
+                Turn::NoSpace(_) if !self.pause() => {}
+                // The node stops: what waits was never confirmed.
+                Turn::NoSpace(error) => return self.fail(error),
+                Turn::Failed => return,
+            }
+        }
+        self.close();
+    }
+
+    /// Writes one group, or takes one segment away.
+    pub(super) fn turn(&mut self) -> Turn {
+        let mut state = self.shared.state();
+        let group_first = self.removed_last && state.waiting.has_group();
+        if let Some(number) = state.waiting.next_removal().filter(|_| !group_first) {
+            drop(state);
+            return self.remove(number);
+        }
+        let group = state.waiting.first_group();
+        drop(state);
+        group.map_or(Turn::Idle, |group| self.commit(group))
+    }
+
+    /// All is on disk already; this only helps the next start to judge damage.
+    pub(super) fn close(&mut self) {
+        let _ = self.writer.close();
+    }
+
+    fn commit(&mut self, group: Arc<Group>) -> Turn {
+        self.removed_last = false;
+        match self.writer.commit(&group) {
+            Ok(()) => {}
+            Err(CommitError::NoSpace(error)) => {
+                if !std::mem::replace(&mut self.told_no_space, true) {
+                    let told = io::Error::new(error.kind(), error.to_string());
+                    (self.tell)(SyncOutcome::NoSpace(told));
+                }
+                return Turn::NoSpace(error);
+            }
+            Err(CommitError::Failed(error)) => {
+                self.fail(error);
+                return Turn::Failed;
+            }
+        }
+        self.told_no_space = false;
+        let durable = group.last;
+        drop(group);
+        let group = self.shared.state().waiting.first_group_is_durable();
+        // A group that only ends a segment makes nothing durable that was not before.
+        if self.told_durable < durable {
+            self.told_durable = durable;
+            (self.tell)(SyncOutcome::Durable(durable));
+        }
+        if let Some(group) = group.and_then(Arc::into_inner) {
+            self.shared.spares.put(group.into_buffers());
+        }
+        self.writer.make_ahead();
+        Turn::Done
+    }
+
+    fn remove(&mut self, number: u32) -> Turn {
+        self.removed_last = true;
+        // First nobody finds it any more, then nobody has it open, then it goes.
+        let taken = self.shared.state().waiting.take_oldest();
+        self.shared.handles.forget(number);
+        if let (Err(_), Some(info)) = (self.writer.remove(number), taken) {
+            self.shared.state().waiting.put_oldest_back(info);
+        }
+        Turn::Done
+    }
+
+    fn fail(&mut self, error: io::Error) {
+        self.shared.state().failed = true;
+        (self.tell)(SyncOutcome::Failed(error));
+    }
+
+    /// Waits for something to do, and answers whether there may ever be.
+    fn sleep(&self) -> bool {
+        let mut state = self.shared.state();
+        while !state.waiting.has_work() {
+            if state.closing {
+                return false;
+            }
+            state.asleep = true;
+            state = self.shared.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state.asleep = false;
+        }
+        true
+    }
+
+    /// Waits until a full disk is worth another try, and answers whether the log is to end.
+    fn pause(&self) -> bool {
+        let state = self.shared.state();
+        let waited = self
+            .shared
+            .wake
+            .wait_timeout_while(state, SPACE_RETRY, |state| !state.closing)
+            .unwrap_or_else(PoisonError::into_inner);
+        waited.0.closing
+    }
+}

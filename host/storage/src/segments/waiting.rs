@@ -1,0 +1,310 @@
+//! What was appended and is not on disk yet: where it will stand, and in which groups it goes
+//! there. A pure state; the log keeps it under its lock.
+//!
+//! A group is what one write and one sync are for. Its first record is a batch record, so the
+//! group begins when the one before it has been closed, and positions are final at once: a
+//! group that could not be written is written again, the same bytes to the same place.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::batch::{AppendError, Batch};
+use crate::header::HEADER_SIZE;
+use crate::log::Position;
+use crate::record::{self, KIND_BATCH, KIND_SEGMENT_END, RECORD_OVERHEAD};
+use crate::segments::spares::Spares;
+use crate::segments::{RecordPosition, SegmentInfo, SegmentLogOptions};
+
+/// Largest size of a file, since a position's offset has 32 bits.
+pub(super) const SEGMENT_SIZE_MAX: u64 = u32::MAX as u64;
+/// What the log itself may add to a batch in a segment of its own.
+const OVERHEAD_MAX: u64 = (HEADER_SIZE + 4 * RECORD_OVERHEAD) as u64;
+
+/// What waits, and the list of segments.
+#[derive(Debug)]
+pub(super) struct Waiting {
+    segment_size: u64,
+    batch_bytes_max: usize,
+    /// From oldest to newest; appends go to the last, at its size.
+    segments: VecDeque<SegmentInfo>,
+    /// How many records were appended, and how many of them are on disk.
+    appended: Position,
+    durable: Position,
+    /// Groups that nothing is added to any more; the thread writes the first.
+    sealed: VecDeque<Arc<Group>>,
+    /// What is being collected.
+    open: Option<Group>,
+    /// Segments to be taken away, each as soon as so much is durable.
+    removals: VecDeque<Removal>,
+}
+
+/// Bytes that one write and one sync are for; all of one segment.
+#[derive(Debug)]
+pub(super) struct Group {
+    pub(super) segment: u32,
+    pub(super) offset: u64,
+    pub(super) size: u64,
+    /// The last record in it or before it.
+    pub(super) last: Position,
+    chunks: Vec<Chunk>,
+}
+
+#[derive(Debug)]
+struct Chunk {
+    offset: u64,
+    /// Shared with those who read from it; added to while nobody does.
+    bytes: Arc<Vec<u8>>,
+}
+
+#[derive(Debug)]
+struct Removal {
+    after: Position,
+    through: u32,
+}
+
+/// Where a batch was put.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Placed {
+    pub(super) segment: u32,
+    pub(super) offset: u32,
+    /// What durability of the batch will be told as.
+    pub(super) position: Position,
+}
+
+/// Where a record is to be read from.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// These bytes, from that index on.
+    Memory(Arc<Vec<u8>>, usize),
+    /// The segment's file.
+    Disk,
+    /// There is no such segment.
+    Gone,
+}
+
+impl Waiting {
+    /// Nothing waits; the segments that are there, of which appends go to the last.
+    pub(super) fn new(options: &SegmentLogOptions, segments: Vec<SegmentInfo>) -> Self {
+        Self {
+            segment_size: options.segment_size.min(SEGMENT_SIZE_MAX),
+            batch_bytes_max: options.batch_bytes_max,
+            segments: segments.into(),
+            appended: Position(0),
+            durable: Position(0),
+            sealed: VecDeque::new(),
+            open: None,
+            removals: VecDeque::new(),
+        }
+    }
+
+    /// Takes the batch's records. `copy` is a copy of the batch's bytes, which saves another
+    /// one under the lock.
+    pub(super) fn append(
+        &mut self,
+        batch: &Batch,
+        copy: Option<Vec<u8>>,
+        spares: &Spares,
+    ) -> Result<Placed, AppendError> {
+        let size = batch.size() as u64;
+        if size + OVERHEAD_MAX > SEGMENT_SIZE_MAX {
+            return Err(AppendError::BatchTooLarge(batch.size()));
+        }
+        if self.open.as_ref().is_some_and(|open| open.size + size > self.batch_bytes_max as u64) {
+            self.seal();
+        }
+        let batch_record = if self.open.is_none() { RECORD_OVERHEAD as u64 } else { 0 };
+        let end = self.end() + batch_record + size + RECORD_OVERHEAD as u64;
+        if end > self.segment_size && self.end() > HEADER_SIZE as u64 {
+            self.roll(spares)?;
+        }
+        if self.open.is_none() {
+            self.put_own(KIND_BATCH, spares);
+        }
+        let (segment, offset) = (self.segment(), self.end() as u32);
+        self.put(batch.bytes(), copy, spares);
+        self.appended.0 += batch.len() as u64;
+        if let Some(open) = &mut self.open {
+            open.last = self.appended;
+        }
+        Ok(Placed { segment, offset, position: self.appended })
+    }
+
+    /// The last position given.
+    pub(super) fn appended(&self) -> Position {
+        self.appended
+    }
+
+    /// The group to be written now; the same one until it is durable.
+    pub(super) fn first_group(&mut self) -> Option<Arc<Group>> {
+        if self.sealed.is_empty() {
+            self.seal();
+        }
+        self.sealed.front().cloned()
+    }
+
+    /// The first group is on disk.
+    pub(super) fn first_group_is_durable(&mut self) -> Option<Arc<Group>> {
+        let group = self.sealed.pop_front()?;
+        self.durable = group.last;
+        Some(group)
+    }
+
+    /// Whether there is a group to be written or a segment to be taken away.
+    pub(super) fn has_work(&mut self) -> bool {
+        self.has_group() || self.next_removal().is_some()
+    }
+
+    /// Whether there is a group to be written.
+    pub(super) fn has_group(&self) -> bool {
+        self.open.is_some() || !self.sealed.is_empty()
+    }
+
+    /// Where the record is.
+    pub(super) fn find(&self, at: RecordPosition) -> Source {
+        let place = (at.segment, u64::from(at.offset));
+        let starts_before = |group: &Group| (group.segment, group.offset) <= place;
+        let open = self.open.as_ref().filter(|open| starts_before(open));
+        let group = open.or_else(|| {
+            let behind = self.sealed.partition_point(|group| starts_before(group));
+            self.sealed.get(behind.checked_sub(1)?).map(|group| &**group)
+        });
+        match group.and_then(|group| group.find(place)) {
+            Some((bytes, index)) => Source::Memory(bytes.clone(), index),
+            None if self.has_segment(at.segment) => Source::Disk,
+            None => Source::Gone,
+        }
+    }
+
+    /// From oldest to newest.
+    pub(super) fn segments(&self) -> impl Iterator<Item = SegmentInfo> {
+        self.segments.iter().copied()
+    }
+
+    /// Whether the segment is there.
+    pub(super) fn has_segment(&self, number: u32) -> bool {
+        self.segments.binary_search_by_key(&number, |info| info.number).is_ok()
+    }
+
+    /// Asks for the oldest segments to go once all that was appended so far is durable.
+    pub(super) fn remove_through(&mut self, number: u32) {
+        // The last one stays; those that come later are not meant.
+        let Some(through) = self.segment().checked_sub(1).map(|last| last.min(number)) else {
+            return;
+        };
+        let asked = self.removals.back().map(|removal| removal.through);
+        if asked.is_none_or(|asked| asked < through) {
+            self.removals.push_back(Removal { after: self.appended, through });
+        }
+    }
+
+    /// The segment to be taken away now.
+    pub(super) fn next_removal(&mut self) -> Option<u32> {
+        loop {
+            let removal = self.removals.front().filter(|next| next.after <= self.durable)?;
+            match self.segments.front() {
+                Some(oldest) if oldest.number <= removal.through => return Some(oldest.number),
+                _ => self.removals.pop_front(),
+            };
+        }
+    }
+
+    /// The oldest segment is not to be read any more; its file goes next.
+    pub(super) fn take_oldest(&mut self) -> Option<SegmentInfo> {
+        self.segments.pop_front()
+    }
+
+    /// The file would not go: the segment stays until somebody asks again.
+    pub(super) fn put_oldest_back(&mut self, info: SegmentInfo) {
+        self.segments.push_front(info);
+        self.removals.pop_front();
+    }
+
+    /// The segment that is appended to.
+    fn segment(&self) -> u32 {
+        self.segments.back().map_or(0, |last| last.number)
+    }
+
+    /// Where in it the next record goes.
+    fn end(&self) -> u64 {
+        self.segments.back().map_or(HEADER_SIZE as u64, |last| last.size)
+    }
+
+    /// Ends the segment; a next one begins.
+    fn roll(&mut self, spares: &Spares) -> Result<(), AppendError> {
+        // 2^32 segments of the usual size are more than any file system holds.
+        let number = self.segment().checked_add(1).ok_or(AppendError::Failed)?;
+        if self.open.is_none() {
+            self.put_own(KIND_BATCH, spares);
+        }
+        self.put_own(KIND_SEGMENT_END, spares);
+        self.seal();
+        self.segments.push_back(SegmentInfo { number, size: HEADER_SIZE as u64 });
+        Ok(())
+    }
+
+    fn seal(&mut self) {
+        self.sealed.extend(self.open.take().map(Arc::new));
+    }
+
+    /// Adds a record of the log itself.
+    fn put_own(&mut self, kind: u8, spares: &Spares) {
+        let mut bytes = Vec::with_capacity(RECORD_OVERHEAD);
+        record::put_unplaced(&mut bytes, kind, &[]);
+        self.put(&bytes, None, spares);
+    }
+
+    /// Adds records to the open group and places them.
+    fn put(&mut self, records: &[u8], copy: Option<Vec<u8>>, spares: &Spares) {
+        let (segment, offset) = (self.segment(), self.end());
+        let open = self.open.get_or_insert_with(|| Group {
+            segment,
+            offset,
+            size: 0,
+            last: self.appended,
+            chunks: Vec::new(),
+        });
+        open.size += records.len() as u64;
+        if let Some(last) = self.segments.back_mut() {
+            last.size += records.len() as u64;
+        }
+        if copy.is_none()
+            && let Some(tail) = open.chunks.last_mut()
+            && let Some(bytes) = Arc::get_mut(&mut tail.bytes)
+            && bytes.capacity() - bytes.len() >= records.len()
+        {
+            let start = bytes.len();
+            bytes.extend_from_slice(records);
+            record::place(&mut bytes[start..], u64::from(segment), offset);
+            return;
+        }
+        let mut bytes = copy.unwrap_or_else(|| {
+            let mut bytes = spares.take(records.len());
+            bytes.extend_from_slice(records);
+            bytes
+        });
+        record::place(&mut bytes, u64::from(segment), offset);
+        open.chunks.push(Chunk { offset, bytes: Arc::new(bytes) });
+    }
+}
+
+impl Group {
+    /// Its bytes, in parts.
+    pub(super) fn parts(&self) -> Vec<&[u8]> {
+        self.chunks.iter().map(|chunk| chunk.bytes.as_slice()).collect()
+    }
+
+    /// Its buffers, but for those that somebody reads from.
+    pub(super) fn into_buffers(self) -> impl Iterator<Item = Vec<u8>> {
+        self.chunks.into_iter().filter_map(|chunk| Arc::try_unwrap(chunk.bytes).ok())
+    }
+
+    fn find(&self, (segment, offset): (u32, u64)) -> Option<(&Arc<Vec<u8>>, usize)> {
+        if self.segment != segment {
+            return None;
+        }
+        let behind = self.chunks.partition_point(|chunk| chunk.offset <= offset);
+        let chunk = self.chunks.get(behind.checked_sub(1)?)?;
+        let index = (offset - chunk.offset) as usize;
+        (index < chunk.bytes.len()).then_some((&chunk.bytes, index))
+    }
+}

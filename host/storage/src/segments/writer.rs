@@ -1,0 +1,200 @@
+//! The segments as one thread has them. Every call is synchronous and its outcome depends on the
+//! disk alone, so that a test can replay it by seed.
+//!
+//! ```text
+//! 00000000000000000003.segment   header, batches, an end record
+//! 00000000000000000004.segment   header, batches: is being written
+//! 00000000000000000005.segment   header: made ahead of its turn
+//! ```
+
+use std::io;
+use std::sync::Arc;
+
+use crate::disk::{Disk, DiskFile};
+use crate::header::{FileRole, HEADER_SIZE};
+use crate::record::{self, KIND_BATCH};
+use crate::recover::OpenError;
+use crate::segments::handles::name;
+use crate::segments::recover::{self, Plan, SegmentRecovery};
+use crate::segments::waiting::{Group, Waiting};
+use crate::segments::{RecordPosition, SegmentInfo, SegmentLogOptions};
+use crate::writer::{CommitError, create, is_no_space, reopen};
+
+/// The number of a log's first segment.
+const NUMBER_FIRST: u32 = 1;
+
+/// Writes the log's segments.
+pub struct SegmentWriter {
+    disk: Arc<dyn Disk>,
+    options: SegmentLogOptions,
+    /// Those that were there, and the one that is being written; for the start only.
+    segments: Vec<SegmentInfo>,
+    file: Box<dyn DiskFile>,
+    number: u32,
+    /// Where the next group goes; all before it is synced.
+    end: u64,
+    /// The next segment's file, made ahead.
+    ahead: Option<Box<dyn DiskFile>>,
+    /// Whether the folder may hold names that it would not after a crash.
+    names_unsynced: bool,
+    failed: bool,
+}
+
+impl SegmentWriter {
+    /// Reads every segment in order and hands each whole record to `replay`; cuts what a crash
+    /// left of the last batch. What is damaged is skipped and reported.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        options: SegmentLogOptions,
+        replay: &mut dyn FnMut(RecordPosition, u8, &[u8]),
+    ) -> Result<(Self, SegmentRecovery), OpenError> {
+        let (recovery, plan) = recover::recover(&*disk, replay)?;
+        let next_number = match &plan.last {
+            Some(last) if plan.may_append => Some(last.number as u32),
+            Some(last) => (last.number as u32).checked_add(1),
+            None => Some(plan.unused.last().copied().unwrap_or(NUMBER_FIRST)),
+        };
+        let number = next_number.ok_or_else(|| OpenError::Io {
+            path: disk.path(&name(u32::MAX)),
+            source: io::Error::other("no segment can come after this one"),
+        })?;
+        let (file, end) = prepare(&*disk, &plan, number)
+            .map_err(|source| OpenError::Io { path: disk.path(&name(number)), source })?;
+        let mut segments = plan.segments;
+        if !plan.may_append {
+            segments.push(SegmentInfo { number, size: end });
+        }
+        let writer = Self {
+            disk,
+            options,
+            segments,
+            file,
+            number,
+            end,
+            ahead: None,
+            names_unsynced: false,
+            failed: false,
+        };
+        Ok((writer, recovery))
+    }
+
+    pub(super) fn disk(&self) -> Arc<dyn Disk> {
+        self.disk.clone()
+    }
+
+    pub(super) fn options(&self) -> SegmentLogOptions {
+        self.options
+    }
+
+    /// Where appends go on.
+    pub(super) fn waiting(&self) -> Waiting {
+        Waiting::new(&self.options, self.segments.clone())
+    }
+
+    /// Writes the group and syncs. When this answers, a crash can't take the group any more.
+    pub(super) fn commit(&mut self, group: &Group) -> Result<(), CommitError> {
+        if self.failed {
+            return Err(CommitError::Failed(io::Error::other("an earlier write or sync failed")));
+        }
+        if group.segment != self.number {
+            self.go_on_in(group.segment)?;
+        }
+        self.write(group.offset, &group.parts())
+    }
+
+    /// Makes the next segment's file when the present one is half full. What goes wrong goes
+    /// wrong again when the file is needed, and is told then.
+    pub(super) fn make_ahead(&mut self) {
+        let next = self.number.checked_add(1).filter(|_| {
+            self.ahead.is_none() && !self.failed && self.end * 2 >= self.options.segment_size
+        });
+        if let Some(number) = next {
+            self.ahead = create(&*self.disk, FileRole::Segment, u64::from(number)).ok();
+        }
+    }
+
+    /// Takes a segment's file away, durably: the next one goes only after it, so that a crash
+    /// never leaves a hole.
+    pub(super) fn remove(&mut self, number: u32) -> io::Result<()> {
+        if self.names_unsynced {
+            self.disk.sync()?;
+            self.names_unsynced = false;
+        }
+        match self.disk.remove(&name(number)) {
+            // Taken away by an earlier call, whose sync failed.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            outcome => outcome?,
+        }
+        self.names_unsynced = true;
+        self.disk.sync()?;
+        self.names_unsynced = false;
+        Ok(())
+    }
+
+    /// Ends the log: an empty batch says that all before it was synced, so that whatever is
+    /// damaged there later is known to be damage.
+    pub(super) fn close(&mut self) -> Result<(), CommitError> {
+        if self.failed || self.end == HEADER_SIZE as u64 {
+            return Ok(());
+        }
+        let mut bytes = Vec::new();
+        record::put(&mut bytes, u64::from(self.number), self.end, KIND_BATCH, b"");
+        self.write(self.end, &[&bytes])
+    }
+
+    fn go_on_in(&mut self, number: u32) -> Result<(), CommitError> {
+        self.file = match self.ahead.take() {
+            Some(file) => file,
+            None => match create(&*self.disk, FileRole::Segment, u64::from(number)) {
+                Ok(file) => file,
+                // An unused file of that name does no harm; the next try makes it anew.
+                Err(error) if is_no_space(&error) => return Err(CommitError::NoSpace(error)),
+                Err(error) => return Err(self.fail(error)),
+            },
+        };
+        self.number = number;
+        self.end = HEADER_SIZE as u64;
+        Ok(())
+    }
+
+    fn write(&mut self, offset: u64, parts: &[&[u8]]) -> Result<(), CommitError> {
+        match self.file.write_parts_at(offset, parts) {
+            Ok(()) => {}
+            // The same bytes go to the same place once there is space: no harm is done.
+            Err(error) if is_no_space(&error) => return Err(CommitError::NoSpace(error)),
+            Err(error) => return Err(self.fail(error)),
+        }
+        // Never tried again: the kernel takes the pages for written now, and would say yes.
+        self.file.sync().map_err(|error| self.fail(error))?;
+        self.end = offset + parts.iter().map(|part| part.len() as u64).sum::<u64>();
+        Ok(())
+    }
+
+    fn fail(&mut self, error: io::Error) -> CommitError {
+        self.failed = true;
+        CommitError::Failed(error)
+    }
+}
+
+impl std::fmt::Debug for SegmentWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SegmentWriter({} at {})", self.disk.path(&name(self.number)).display(), self.end)
+    }
+}
+
+/// Makes the folder what it should be, and answers the file to go on in, and where.
+fn prepare(disk: &dyn Disk, plan: &Plan, number: u32) -> io::Result<(Box<dyn DiskFile>, u64)> {
+    for unused in &plan.unused {
+        disk.remove(&name(*unused))?;
+    }
+    // Also after an earlier life's failure between a change of names and the sync.
+    disk.sync()?;
+    if let Some(last) = &plan.last {
+        // Made durable even if batches go on elsewhere: the next segment's being there says so.
+        let file = reopen(disk, &name(last.number as u32), last)?;
+        if plan.may_append {
+            return Ok((file, last.end));
+        }
+    }
+    Ok((create(disk, FileRole::Segment, u64::from(number))?, HEADER_SIZE as u64))
+}
