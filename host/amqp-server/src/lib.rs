@@ -17,6 +17,7 @@ mod shard_thread;
 mod channel;
 mod connection;
 mod listener;
+mod mail;
 mod mailbox;
 mod output;
 mod settings;

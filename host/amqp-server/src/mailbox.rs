@@ -19,6 +19,9 @@ pub(crate) enum Mail {
     },
     /// Deliveries to the consumer of that serial.
     Deliveries { serial: u64, consumer: Consumer, deliveries: Vec<Delivery>, paused: bool },
+    /// What the consumer of that serial had refused is in its queue again, and nothing more is
+    /// on its way.
+    AllBack { serial: u64, consumer: Consumer },
     /// The broker ended the consumer of that serial.
     Cancelled { serial: u64 },
     /// Answers to publishes.

@@ -137,13 +137,20 @@ async fn run(
 /// Performs what other threads post, and what falls due.
 async fn run_inbox(shard: Rc<RefCell<Shard>>, wake: Arc<ShardWake>) {
     loop {
-        shard.borrow_mut().run_inbox();
-        let now_ms = shard.borrow().broker().now_ms();
-        let deadline_ms = shard.borrow().next_deadline_ms();
-        let wait = deadline_ms.map(|at| Duration::from_millis(at.saturating_sub(now_ms).max(1)));
+        let wait = {
+            let mut shard = shard.borrow_mut();
+            shard.run_inbox();
+            let now_ms = shard.broker().now_ms();
+            // Here and not when a sleep is over: a busy inbox ends every sleep before its time.
+            if shard.next_deadline_ms().is_some_and(|at| at <= now_ms) {
+                shard.run_deadlines();
+            }
+            let until = shard.next_deadline_ms().map(|at| at.saturating_sub(now_ms).max(1));
+            until.map_or(IDLE, Duration::from_millis).min(IDLE)
+        };
         tokio::select! {
             () = wake.0.notified() => {}
-            () = tokio::time::sleep(wait.unwrap_or(IDLE)) => shard.borrow_mut().run_deadlines(),
+            () = tokio::time::sleep(wait) => {}
         }
     }
 }

@@ -15,6 +15,10 @@ use crate::channel::ChannelShared;
 use crate::mailbox::Mailbox;
 use crate::output::{BufferPool, OutputQueue};
 
+/// Bytes of output, such as returned messages, at which a client that doesn't read them isn't
+/// read any more either: far above what its consumers may fill.
+const OUTPUT_MAX: usize = 16 * CONNECTION_OUTPUT_HIGH;
+
 /// One connection's common ground. Borrows of the cells end before the shard is called.
 pub(crate) struct Shared {
     pub(crate) shard: Rc<RefCell<Shard>>,
@@ -24,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) writing: Cell<usize>,
     /// Wakes the writer.
     pub(crate) wake_writer: Notify,
+    /// The writer has written what it had.
+    pub(crate) written: Notify,
     /// Consumers of this connection that wait for room in the output.
     pub(crate) paused: RefCell<Vec<Consumer>>,
     pub(crate) channels: RefCell<HashMap<u16, Rc<ChannelShared>>>,
@@ -53,6 +59,8 @@ pub(crate) struct RemoteConsumer {
     pub(crate) tag: Rc<str>,
     /// The client doesn't want a `basic.consume-ok`.
     pub(crate) no_wait: bool,
+    /// It refused deliveries, which are on their way back.
+    pub(crate) returning: Rc<Cell<bool>>,
 }
 
 impl Shared {
@@ -63,6 +71,7 @@ impl Shared {
             out: RefCell::default(),
             writing: Cell::new(0),
             wake_writer: Notify::new(),
+            written: Notify::new(),
             paused: RefCell::default(),
             channels: RefCell::default(),
             mailbox: Mailbox::new(),
@@ -119,9 +128,22 @@ impl Shared {
         out.len() + self.writing.get() >= CONNECTION_OUTPUT_HIGH
     }
 
+    /// Whether so much waits for a client that doesn't read that it can ask for nothing more.
+    pub(crate) fn is_overfull(&self) -> bool {
+        self.out.borrow().len() + self.writing.get() >= OUTPUT_MAX
+    }
+
+    /// Waits until more may be asked for.
+    pub(crate) async fn has_room_for_answers(&self) {
+        while self.is_overfull() && !self.dead.get() {
+            self.written.notified().await;
+        }
+    }
+
     /// Ends the connection without another word.
     pub(crate) fn kill(&self) {
         self.dead.set(true);
+        self.written.notify_one();
         self.wake_reader.notify_one();
         self.wake_writer.notify_one();
     }

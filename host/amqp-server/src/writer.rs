@@ -1,23 +1,17 @@
-//! The writing half of a connection: output to the socket, heartbeats, and the mail of other
-//! shards.
+//! The writing half of a connection: output to the socket, and heartbeats. It opens the mail of
+//! other shards too.
 
 use std::io::{self, IoSlice};
 use std::rc::Rc;
 use std::time::Duration;
 
-use shunt_amqp_codec::method::BasicConsumeOk;
-use shunt_amqp_codec::{put_deliver, put_heartbeat};
-use shunt_broker::ports::Delivery;
-use shunt_broker::{Consumer, Task};
+use shunt_amqp_codec::put_heartbeat;
 use shunt_types::limits::CONNECTION_OUTPUT_LOW;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use crate::channel::confirms::channel_of;
-use crate::mailbox::Mail;
 use crate::output::OutputQueue;
-use crate::shared::{RemoteConsumer, Shared};
-use crate::sink::cancel_by_server;
+use crate::shared::Shared;
 
 /// Pieces that one vectored write takes.
 const SLICES: usize = 64;
@@ -26,13 +20,22 @@ const SLICES: usize = 64;
 /// gives up between two and three.
 const SILENT_HALVES_MAX: u32 = 5;
 
-/// Runs until the connection is dead, or closing with everything written.
+/// Runs until the connection is closing and everything is written. Where nothing can be written
+/// any more, it only opens the mail: the reader may wait for another shard's answer.
 pub(crate) async fn write_loop(shared: Rc<Shared>, stream: Rc<TcpStream>) {
     let writer = Writer { shared: shared.clone(), stream };
     if let Err(error) = writer.run().await {
         tracing::debug!(%error, "writing to a client failed");
     }
     shared.kill();
+    while !shared.closing.get() {
+        shared.open_mail();
+        drop(shared.out.borrow_mut().take());
+        tokio::select! {
+            () = shared.wake_writer.notified() => {}
+            () = shared.mailbox.arrived.notified() => {}
+        }
+    }
 }
 
 struct Writer {
@@ -44,8 +47,8 @@ impl Writer {
     async fn run(&self) -> io::Result<()> {
         let mut silence = Silence::default();
         loop {
-            self.open_mail();
-            self.write_all().await?;
+            self.shared.open_mail();
+            self.write_all(&mut silence).await?;
             self.resume_paused();
             if self.shared.dead.get() {
                 return Ok(());
@@ -56,17 +59,11 @@ impl Writer {
             if self.shared.closing.get() {
                 return Ok(());
             }
-            let half = Duration::from_millis(u64::from(self.shared.heartbeat_s.get()) * 500);
             tokio::select! {
                 () = self.shared.wake_writer.notified() => {}
                 () = self.shared.mailbox.arrived.notified() => {}
-                () = silence.next_tick(half) => {
-                    if silence.tick(self.shared.reads.get()) {
-                        return Err(io::Error::new(
-                            io::ErrorKind::TimedOut,
-                            "missed heartbeats from client",
-                        ));
-                    }
+                () = silence.next_tick(&self.shared) => {
+                    silence.tick(&self.shared)?;
                     let mut out = self.shared.out.borrow_mut();
                     out.prepare(&self.shared.pool);
                     put_heartbeat(&mut *out);
@@ -75,7 +72,7 @@ impl Writer {
         }
     }
 
-    async fn write_all(&self) -> io::Result<()> {
+    async fn write_all(&self, silence: &mut Silence) -> io::Result<()> {
         let mut output = self.shared.out.borrow_mut().take();
         while !output.is_empty() {
             self.shared.writing.set(output.len());
@@ -86,7 +83,9 @@ impl Writer {
                     tokio::select! {
                         ready = self.stream.writable() => ready?,
                         // Confirms and settlements must not wait for a slow reader of ours.
-                        () = self.shared.mailbox.arrived.notified() => self.open_mail(),
+                        () = self.shared.mailbox.arrived.notified() => self.shared.open_mail(),
+                        // A peer that is gone takes nothing and says nothing.
+                        () = silence.next_tick(&self.shared) => silence.tick(&self.shared)?,
                     }
                     if self.shared.dead.get() {
                         return Ok(());
@@ -96,6 +95,7 @@ impl Writer {
             }
         }
         self.shared.writing.set(0);
+        self.shared.written.notify_one();
         Ok(())
     }
 
@@ -113,101 +113,6 @@ impl Writer {
             shard.resume(consumer.queue, consumer.id);
         }
         shard.flush();
-    }
-
-    /// Works through what other shards sent.
-    fn open_mail(&self) {
-        for mail in self.shared.mailbox.take() {
-            match mail {
-                Mail::Consuming { serial, result, done } => {
-                    if let Ok(consumer) = &result {
-                        self.consuming(serial, *consumer);
-                    }
-                    // The reader may have gone meanwhile; then nobody waits.
-                    let _ = done.send(result);
-                }
-                Mail::Deliveries { serial, consumer, deliveries, paused } => {
-                    self.deliver(serial, consumer, deliveries);
-                    if paused {
-                        self.shared.paused.borrow_mut().push(consumer);
-                    }
-                }
-                Mail::Cancelled { serial } => {
-                    let known = self.shared.remote_consumers.borrow_mut().remove(&serial);
-                    if let Some(known) = known {
-                        cancel_by_server(&self.shared, &known.channel, &known.tag);
-                    }
-                }
-                Mail::Confirms(confirmations) => {
-                    for confirmation in confirmations {
-                        if let Some(channel) = self.shared.channel(channel_of(confirmation.token)) {
-                            let mut confirms = channel.confirms.borrow_mut();
-                            confirms.answered(confirmation.token, confirmation.accepted);
-                            drop(confirms);
-                            self.shared.note_confirms(&channel);
-                        }
-                    }
-                    self.shared.write_confirms();
-                }
-            }
-        }
-    }
-
-    fn consuming(&self, serial: u64, consumer: Consumer) {
-        let known = self.shared.remote_consumers.borrow();
-        let Some(RemoteConsumer { channel, tag, no_wait }) = known.get(&serial) else { return };
-        if let Some(entry) = channel.consumers.borrow_mut().get_mut(&**tag) {
-            entry.consumer = Some(consumer);
-        }
-        if !no_wait {
-            self.shared.send(channel.number, BasicConsumeOk { consumer_tag: tag });
-        }
-    }
-
-    fn deliver(&self, serial: u64, consumer: Consumer, deliveries: Vec<Delivery>) {
-        let known = self.shared.remote_consumers.borrow().get(&serial).cloned();
-        let Some(RemoteConsumer { channel, tag, .. }) = known else {
-            return self.send_back(consumer, deliveries);
-        };
-        let mut rest = deliveries.into_iter();
-        let mut state = channel.deliveries.borrow_mut();
-        let mut out = self.shared.out.borrow_mut();
-        out.prepare(&self.shared.pool);
-        let mut refused = Vec::new();
-        for delivery in rest.by_ref() {
-            if channel.closed.get() || (delivery.id.is_some() && !state.has_room()) {
-                state.held_back.push(consumer);
-                refused.push(delivery);
-                break;
-            }
-            let delivery_tag = state.add(&delivery);
-            put_deliver(
-                &mut *out,
-                channel.number,
-                self.shared.frame_max.get(),
-                &tag,
-                delivery_tag,
-                delivery.redelivered,
-                &delivery.message,
-            );
-        }
-        refused.extend(rest);
-        drop((state, out));
-        self.send_back(consumer, refused);
-    }
-
-    /// Gives deliveries back to their queue, as if they had not been made.
-    fn send_back(&self, consumer: Consumer, deliveries: Vec<Delivery>) {
-        if deliveries.is_empty() {
-            return;
-        }
-        let shard = self.shared.shard.borrow();
-        let inbox = shard.broker().inbox(consumer.queue.shard());
-        inbox.post(Task::Call(Box::new(move |shard| {
-            for delivery in deliveries {
-                shard.return_undelivered(consumer.id, delivery);
-            }
-        })));
     }
 }
 
@@ -227,7 +132,8 @@ struct Silence {
 
 impl Silence {
     /// Waits for the end of this half of a heartbeat interval; for ever without heartbeats.
-    async fn next_tick(&mut self, half: Duration) {
+    async fn next_tick(&mut self, shared: &Shared) {
+        let half = Duration::from_millis(u64::from(shared.heartbeat_s.get()) * 500);
         if half.is_zero() {
             std::future::pending().await
         } else {
@@ -236,11 +142,20 @@ impl Silence {
         }
     }
 
-    /// Half a heartbeat interval went by; whether the client has been silent too long.
-    fn tick(&mut self, reads: u64) -> bool {
+    /// Half a heartbeat interval went by.
+    ///
+    /// # Errors
+    /// The client has been silent too long.
+    fn tick(&mut self, shared: &Shared) -> io::Result<()> {
         self.at = None;
-        let spoke = std::mem::replace(&mut self.reads, reads) != reads;
+        let reads = shared.reads.get();
+        // What we don't read may be heartbeats.
+        let spoke = std::mem::replace(&mut self.reads, reads) != reads || shared.is_overfull();
         self.silent_halves = if spoke { 0 } else { self.silent_halves + 1 };
-        self.silent_halves > SILENT_HALVES_MAX
+        if self.silent_halves > SILENT_HALVES_MAX {
+            let text = "missed heartbeats from client";
+            return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+        }
+        Ok(())
     }
 }

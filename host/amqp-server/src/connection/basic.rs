@@ -10,7 +10,7 @@ use shunt_amqp_codec::put_get_ok;
 use shunt_broker::queue::ConsumerOptions;
 use shunt_broker::{Consumer, QueueEntry, Task};
 use shunt_types::limits::CONSUMERS_PER_CHANNEL_MAX;
-use shunt_types::{AmqpError, ReplyCode, TableRef};
+use shunt_types::{AmqpError, ReplyCode, TableRef, VhostName};
 
 use super::queue::generated;
 use super::{Connection, Refused, stopped};
@@ -25,7 +25,6 @@ impl Connection {
         number: u16,
         consume: &BasicConsume<'_>,
     ) -> Result<(), Refused> {
-        let queue = self.readable_queue(number, consume.queue)?;
         let Some(channel) = self.channels.get(&number) else { return Ok(()) };
         let prefetch = channel.prefetch;
         let channel = channel.shared.clone();
@@ -47,6 +46,8 @@ impl Connection {
                 return Err(AmqpError::new(ReplyCode::NotAllowed, text).into());
             }
         }
+        let queue = self.readable_queue(number, consume.queue)?;
+        check_arguments(&queue, self.vhost.name(), consume.arguments)?;
         let options = ConsumerOptions {
             no_ack: consume.no_ack,
             exclusive: consume.exclusive,
@@ -88,8 +89,13 @@ impl Connection {
             }
             return Ok(());
         }
-        let remote =
-            RemoteConsumer { channel: channel.clone(), tag: tag.clone(), no_wait: consume.no_wait };
+        let remote = RemoteConsumer {
+            channel: channel.clone(),
+            tag: tag.clone(),
+            no_wait: consume.no_wait,
+            returning: Rc::default(),
+        };
+        self.consumed_from |= 1 << id.shard().0;
         self.shared.remote_consumers.borrow_mut().insert(serial, remote);
         self.end_batch();
         let (done, consuming) = tokio::sync::oneshot::channel();
@@ -117,6 +123,9 @@ impl Connection {
         if let Some(entry) = entry {
             self.shared.remote_consumers.borrow_mut().remove(&entry.serial);
             if let Some(consumer) = entry.consumer {
+                let forget = |waiting: &mut Vec<Consumer>| waiting.retain(|&c| c != consumer);
+                forget(&mut channel.shared.deliveries.borrow_mut().held_back);
+                forget(&mut self.shared.paused.borrow_mut());
                 let shard = consumer.queue.shard();
                 self.on_shard(shard, move |shard| shard.cancel(consumer)).await?;
                 self.refresh_topology();
@@ -187,6 +196,24 @@ impl Connection {
         for consumer in held_back {
             shard.resume(consumer.queue, consumer.id);
         }
+    }
+}
+
+/// Arguments of consumers of other queue types, which RabbitMQ refuses on a classic queue.
+const FOREIGN: [&str; 4] =
+    ["x-stream-offset", "x-stream-filter", "x-stream-match-unfiltered", "x-consumer-timeout"];
+
+fn check_arguments(
+    queue: &QueueEntry,
+    vhost: &VhostName,
+    arguments: TableRef<'_>,
+) -> Result<(), AmqpError> {
+    match FOREIGN.into_iter().find(|name| arguments.get(name).is_some()) {
+        None => Ok(()),
+        Some(name) => Err(AmqpError::precondition_failed(format!(
+            "invalid arg '{name}' for queue '{}' in vhost '{vhost}' of queue type classic",
+            queue.definition.name
+        ))),
     }
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use shunt_amqp_codec::method::{ChannelClose, ChannelCloseOk, ConnectionClose, ConnectionCloseOk};
 use shunt_amqp_codec::{Frame, FrameKind, Method};
 use shunt_broker::queue::Settlement;
-use shunt_broker::{DeleteOptions, Task};
-use shunt_types::{AmqpError, MethodId, ReplyCode};
+use shunt_broker::{DeleteOptions, Shard, Task};
+use shunt_types::{AmqpError, MethodId, ReplyCode, ShardId};
 
 use super::{Connection, Refused, Stop};
 use crate::channel::Channel;
@@ -106,6 +106,7 @@ impl Connection {
 
     /// Ends everything that a channel holds: its consumers go, what it has not settled returns.
     fn release_channel(&mut self, number: u16) {
+        self.rollback(number);
         let Some(Channel { shared: channel, .. }) = self.channels.get(&number) else { return };
         let channel = channel.clone();
         // Confirms that are due belong before the close.
@@ -119,10 +120,9 @@ impl Connection {
             }
         }
         let unacked = channel.deliveries.borrow_mut().take_all();
-        let mut shard = self.shard.borrow_mut();
-        for unacked in unacked {
-            shard.settle(unacked.queue, unacked.id, Settlement::Requeue);
-        }
+        self.settle_all(unacked.into_iter().map(|unacked| (unacked, Settlement::Requeue)));
+        // Queues may have gone with their last consumer.
+        self.refresh_topology();
     }
 
     fn drop_consumer(&self, consumer: shunt_broker::Consumer) {
@@ -145,15 +145,25 @@ impl Connection {
         self.channels.clear();
         self.context.broker.counters().channels_closed.add(open);
         for queue in std::mem::take(&mut self.exclusive_queues) {
-            let deleted = self
-                .on_shard(queue.shard(), move |shard| {
-                    shard.delete_queue(queue, DeleteOptions::default())
-                })
-                .await;
+            let id = queue.id;
+            let delete = move |shard: &mut Shard| shard.delete_queue(id, DeleteOptions::default());
+            let deleted = self.on_shard(id.shard(), delete).await;
             if let Err(error) = deleted {
                 tracing::warn!(%error, "an exclusive queue could not be deleted");
             }
         }
+        self.collect_mail().await;
         self.end_batch();
+    }
+    /// Sends back what other shards delivered before they heard of the end.
+    async fn collect_mail(&mut self) {
+        let consumed_from = std::mem::take(&mut self.consumed_from);
+        for shard in (0..u64::BITS as u16).filter(|shard| consumed_from & (1 << shard) != 0) {
+            // Its answer comes after everything that it posted before.
+            if let Err(error) = self.on_shard(ShardId(shard), |_| ()).await {
+                tracing::warn!(%error, "deliveries may be lost with their shard");
+            }
+        }
+        self.shared.open_mail();
     }
 }

@@ -242,6 +242,7 @@ impl Handshake<'_> {
             incarnation: 0,
             next_serial: 0,
             exclusive_queues: Vec::new(),
+            consumed_from: 0,
             target: None,
             confirm_sink: self.shared.mailbox.clone(),
             counts: Default::default(),

@@ -26,8 +26,8 @@ use hashbrown::HashMap;
 use shunt_amqp_codec::{Frame, FrameKind, Method, MethodError};
 use shunt_auth::User;
 use shunt_broker::ports::ConfirmSink;
-use shunt_broker::{ConnectionId, Shard, Task, Topology, Vhost};
-use shunt_types::{AmqpError, MethodId, QueueId, ReplyCode, ShardId};
+use shunt_broker::{ConnectionId, QueueEntry, Shard, Task, Topology, Vhost};
+use shunt_types::{AmqpError, MethodId, ReplyCode, ShardId};
 use tokio::net::TcpStream;
 
 use crate::channel::Channel;
@@ -67,7 +67,10 @@ pub(crate) struct Connection {
     incarnation: u64,
     /// Counts consumers.
     next_serial: u64,
-    exclusive_queues: Vec<QueueId>,
+    exclusive_queues: Vec<Arc<QueueEntry>>,
+    /// Other shards on which this connection has consumed, one bit each: deliveries from there
+    /// may be on their way.
+    consumed_from: u64,
     target: Option<Target>,
     confirm_sink: Arc<dyn ConfirmSink>,
     counts: publish::Counts,
@@ -128,7 +131,10 @@ impl Connection {
         let mut shutdown = self.context.shutdown.clone();
         loop {
             let read = tokio::select! {
-                read = input.read() => read,
+                read = async {
+                    self.shared.has_room_for_answers().await;
+                    input.read().await
+                } => read,
                 _ = shutdown.wait_for(|&stop| stop), if !self.is_closing => {
                     self.force_close("broker forced connection closure with reason 'shutdown'");
                     continue;

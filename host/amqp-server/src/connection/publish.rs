@@ -119,21 +119,21 @@ impl Connection {
                 transaction.publishes.push((message, mandatory));
                 Ok(())
             }
-            Mode::Plain => self.publish_now(number, message, mandatory, false),
-            Mode::Confirm => self.publish_now(number, message, mandatory, true),
+            Mode::Plain => self.publish_now(number, message, mandatory, false).map(|_| ()),
+            Mode::Confirm => self.publish_now(number, message, mandatory, true).map(|_| ()),
         }
     }
 
-    /// Puts a message into its queues, or returns it.
+    /// Puts a message into its queues, or returns it; whether no queue of this shard refused it.
     pub(super) fn publish_now(
         &mut self,
         number: u16,
         message: Message,
         mandatory: bool,
         confirming: bool,
-    ) -> Result<(), AmqpError> {
+    ) -> Result<bool, AmqpError> {
         let (Some(channel), Some(target)) = (self.channels.get(&number), &self.target) else {
-            return Ok(());
+            return Ok(true);
         };
         let channel = channel.shared.clone();
         let token = confirming.then(|| channel.confirms.borrow_mut().next_token());
@@ -170,7 +170,7 @@ impl Connection {
             channel.confirms.borrow_mut().published(pending, refused);
             self.shared.note_confirms(&channel);
         }
-        Ok(())
+        Ok(!refused)
     }
 
     fn unroutable(&mut self, number: u16, returnable: Option<Message>) {

@@ -11,6 +11,7 @@ use shunt_amqp_codec::method::{
 use shunt_broker::metadata::{
     BindingDefinition, DestinationName, QueueDeclaration, QueueDefinition,
 };
+use shunt_broker::queue::QueueStats;
 use shunt_broker::{DeleteOptions, QueueEntry};
 use shunt_types::{AmqpError, QueueName, ReplyCode, TableRef};
 
@@ -18,29 +19,16 @@ use super::exchange::exchange_name;
 use super::permissions::Access;
 use super::{Connection, Refused};
 
+/// How often a declare begins anew because the queue is deleted under its hands.
+const DECLARE_TRIES: usize = 3;
+
 impl Connection {
     pub(super) async fn queue_declare(
         &mut self,
         number: u16,
         declare: &QueueDeclare<'_>,
     ) -> Result<(), Refused> {
-        let queue = if declare.passive {
-            let name = self.queue_named(number, declare.queue)?;
-            self.check_any("queue", name.as_str())?;
-            let queue = self.topology.find_queue(name.as_str())?.clone();
-            queue.check_access(self.vhost.name(), Some(self.id))?;
-            queue
-        } else {
-            self.declare(declare).await?
-        };
-        let id = queue.id;
-        let stats = self
-            .on_shard(id.shard(), move |shard| {
-                shard.touch(id);
-                shard.queue_stats(id)
-            })
-            .await?
-            .unwrap_or_default();
+        let (queue, stats) = self.declared(number, declare).await?;
         let name = queue.definition.name.as_str();
         if let Some(channel) = self.channels.get_mut(&number) {
             channel.last_queue = Some(name.to_owned());
@@ -56,6 +44,38 @@ impl Connection {
             );
         }
         Ok(())
+    }
+
+    /// The queue that a declare makes or finds, and how it stands.
+    async fn declared(
+        &mut self,
+        number: u16,
+        declare: &QueueDeclare<'_>,
+    ) -> Result<(Arc<QueueEntry>, QueueStats), Refused> {
+        for _ in 0..DECLARE_TRIES {
+            let queue = if declare.passive {
+                let name = self.queue_named(number, declare.queue)?;
+                self.check_any("queue", name.as_str())?;
+                let queue = self.topology.find_queue(name.as_str())?.clone();
+                queue.check_access(self.vhost.name(), Some(self.id))?;
+                queue
+            } else {
+                self.declare(declare).await?
+            };
+            let id = queue.id;
+            let stats = self
+                .on_shard(id.shard(), move |shard| {
+                    shard.touch(id);
+                    shard.queue_stats(id)
+                })
+                .await?;
+            if let Some(stats) = stats {
+                return Ok((queue, stats));
+            }
+            // Its shard has just deleted it.
+            self.refresh_topology();
+        }
+        Err(AmqpError::new(ReplyCode::InternalError, "the queue is deleted all the time").into())
     }
 
     async fn declare(&mut self, declare: &QueueDeclare<'_>) -> Result<Arc<QueueEntry>, Refused> {
@@ -82,10 +102,22 @@ impl Connection {
         let vhost = self.vhost.name().clone();
         let declared = self.context.broker.declare_queue(&vhost, Some(self.id), declaration)?;
         if declared.created && declare.exclusive {
-            self.exclusive_queues.push(declared.queue.id);
+            self.remember_exclusive(declared.queue.clone());
         }
         self.durable(declared.position).await?;
         Ok(declared.queue)
+    }
+
+    fn remember_exclusive(&mut self, queue: Arc<QueueEntry>) {
+        if self.exclusive_queues.len() == self.exclusive_queues.capacity() {
+            // Before there are more: those that went by themselves need not be deleted.
+            let topology = self.vhost.topology();
+            self.exclusive_queues.retain(|known| {
+                let name = known.definition.name.as_str();
+                topology.find_queue(name).is_ok_and(|queue| queue.id == known.id)
+            });
+        }
+        self.exclusive_queues.push(queue);
     }
 
     pub(super) async fn queue_bind(
@@ -167,8 +199,11 @@ impl Connection {
             let options = DeleteOptions { if_unused: delete.if_unused, if_empty: delete.if_empty };
             message_count =
                 self.on_shard(id.shard(), move |shard| shard.delete_queue(id, options)).await??;
-            self.exclusive_queues.retain(|&exclusive| exclusive != id);
+            self.exclusive_queues.retain(|exclusive| exclusive.id != id);
             self.refresh_topology();
+            if queue.definition.durable {
+                self.durable(self.context.broker.logged_position()).await?;
+            }
         }
         if !delete.no_wait {
             self.shared.send(number, QueueDeleteOk { message_count: message_count as u32 });

@@ -1,9 +1,11 @@
 //! Class tx: publishes and settlements wait for the commit.
 
 use shunt_amqp_codec::method::{TxCommitOk, TxRollbackOk, TxSelectOk};
-use shunt_types::AmqpError;
+use shunt_broker::queue::Settlement;
+use shunt_types::{AmqpError, Message};
 
 use super::{Connection, Refused};
+use crate::channel::deliveries::Unacked;
 use crate::channel::{Mode, Transaction};
 
 impl Connection {
@@ -22,12 +24,16 @@ impl Connection {
     }
 
     pub(super) fn tx_commit(&mut self, number: u16) -> Result<(), Refused> {
-        let transaction = self.take_transaction(number)?;
-        for (message, mandatory) in transaction.publishes {
-            self.find_target(message.exchange())?;
-            self.publish_now(number, message, mandatory, false)?;
+        let Transaction { publishes, settlements } = self.take_transaction(number)?;
+        let published = self.publish_all(number, publishes);
+        if published.is_err() {
+            self.put_back(number, settlements);
+        } else {
+            self.settle_all(settlements.into_iter());
         }
-        self.settle_all(transaction.settlements.into_iter());
+        if !published? {
+            return Err(AmqpError::precondition_failed("partial tx completion").into());
+        }
         if let Some(channel) = self.channels.get(&number) {
             let channel = channel.shared.clone();
             self.let_go_on(&channel);
@@ -36,16 +42,38 @@ impl Connection {
         Ok(())
     }
 
+    /// Whether no queue of this shard refused one; those of others can't be waited for here.
+    fn publish_all(
+        &mut self,
+        number: u16,
+        publishes: Vec<(Message, bool)>,
+    ) -> Result<bool, AmqpError> {
+        let mut all_taken = true;
+        for (message, mandatory) in publishes {
+            self.find_target(message.exchange())?;
+            all_taken &= self.publish_now(number, message, mandatory, false)?;
+        }
+        Ok(all_taken)
+    }
+
     pub(super) fn tx_rollback(&mut self, number: u16) -> Result<(), Refused> {
         let transaction = self.take_transaction(number)?;
-        if let Some(channel) = self.channels.get(&number) {
-            let mut deliveries = channel.shared.deliveries.borrow_mut();
-            for (unacked, _) in transaction.settlements {
-                deliveries.put_back(unacked);
-            }
-        }
+        self.put_back(number, transaction.settlements);
         self.shared.send(number, TxRollbackOk {});
         Ok(())
+    }
+
+    /// Forgets what waits for a commit that can't come any more.
+    pub(super) fn rollback(&mut self, number: u16) {
+        if let Ok(transaction) = self.take_transaction(number) {
+            self.put_back(number, transaction.settlements);
+        }
+    }
+
+    fn put_back(&mut self, number: u16, settlements: Vec<(Unacked, Settlement)>) {
+        let Some(channel) = self.channels.get(&number) else { return };
+        let mut deliveries = channel.shared.deliveries.borrow_mut();
+        settlements.into_iter().for_each(|(unacked, _)| deliveries.put_back(unacked));
     }
 
     fn take_transaction(&mut self, number: u16) -> Result<Transaction, AmqpError> {
