@@ -32,6 +32,6 @@ mod user;
 pub use access::{AccessChange, AccessControl, PermissionEntry};
 pub use error::{AuthError, LoginRefusal};
 pub use password::{HashingAlgorithm, PasswordError, PasswordHash};
-pub use permissions::{PatternError, Permissions};
+pub use permissions::{NamePattern, PatternError, Permissions};
 pub use sasl::mechanisms;
 pub use user::{ADMINISTRATOR, User};

@@ -16,6 +16,30 @@ pub struct PatternError {
     pub reason: String,
 }
 
+/// A pattern over names, found anywhere in a name unless it anchors itself; the empty pattern
+/// matches the empty name only.
+#[derive(Clone, Debug)]
+pub struct NamePattern(Regex);
+
+impl NamePattern {
+    /// Compiles the pattern, for who refuses a wrong one.
+    ///
+    /// # Errors
+    /// Which pattern is wrong, and in what.
+    pub fn new(text: &str) -> Result<Self, PatternError> {
+        compile(text).map(Self).map_err(|error| PatternError {
+            pattern: text.to_owned(),
+            // The crate draws the place over several lines; the last one says what is wrong.
+            reason: error.to_string().lines().last().unwrap_or_default().trim().to_owned(),
+        })
+    }
+
+    /// Whether the pattern is found in the name.
+    pub fn matches(&self, name: &str) -> bool {
+        self.0.is_match(name)
+    }
+}
+
 /// A user's permissions in one virtual host: regular expressions over names of queues and
 /// exchanges, found anywhere in the name unless they anchor themselves. The empty pattern
 /// matches the empty name only, and one that doesn't compile matches nothing.
@@ -36,11 +60,7 @@ impl Permissions {
 
     /// Whether the text may be a permission, for the front doors that take permissions.
     pub fn check_pattern(pattern: &str) -> Result<(), PatternError> {
-        compile(pattern).map(drop).map_err(|error| PatternError {
-            pattern: pattern.to_owned(),
-            // The crate draws the place over several lines; the last one says what is wrong.
-            reason: error.to_string().lines().last().unwrap_or_default().trim().to_owned(),
-        })
+        NamePattern::new(pattern).map(drop)
     }
 
     /// May declare and delete the resource.

@@ -5,6 +5,11 @@
 
 /// Longest body of a request that is neither a message nor a module, in bytes.
 pub(crate) const JSON_BODY_MAX: u64 = 1024 * 1024;
+/// Longest name of a user, in bytes: it has to fit the property `user-id`.
+pub(crate) const USER_NAME_MAX: usize = 255;
+/// Most tags of a user, and the longest, in bytes.
+pub(crate) const USER_TAGS_MAX: usize = 64;
+pub(crate) const USER_TAG_SIZE_MAX: usize = 255;
 /// Default bound of a module, in bytes.
 pub(crate) const MODULE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Default time within which a lease has to be settled, in seconds.

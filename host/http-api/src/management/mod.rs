@@ -5,22 +5,28 @@ mod bindings;
 mod exchanges;
 mod get;
 mod overview;
+mod permissions;
 mod publish;
 mod queue_view;
 mod queues;
+mod user_fields;
+mod users;
 mod vhosts;
 
 use std::sync::Arc;
 
 use axum::http::StatusCode;
 use serde::Deserialize;
+use shunt_auth::AccessChange;
 use shunt_types::{AmqpError, FieldTable, VhostName};
+use tokio::sync::oneshot;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::error::ApiError;
 use crate::json::{self, JsonMap};
 use crate::server::Api;
+use crate::shards;
 
 pub(crate) use overview::RABBITMQ_VERSION;
 
@@ -32,6 +38,16 @@ pub(crate) fn endpoints() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(overview::node))
         .routes(routes!(vhosts::list))
         .routes(routes!(vhosts::show, vhosts::put, vhosts::delete))
+        .routes(routes!(permissions::of_vhost))
+        .routes(routes!(users::list))
+        .routes(routes!(users::show, users::put, users::delete))
+        .routes(routes!(users::without_permissions))
+        .routes(routes!(users::bulk_delete))
+        .routes(routes!(permissions::of_user))
+        .routes(routes!(permissions::list))
+        .routes(routes!(permissions::show, permissions::put, permissions::delete))
+        .routes(routes!(users::hash_password))
+        .routes(routes!(users::hash_password_in_path))
         .routes(routes!(exchanges::list_all))
         .routes(routes!(exchanges::list))
         .routes(routes!(exchanges::show, exchanges::put, exchanges::delete))
@@ -98,4 +114,17 @@ fn refused(error: AmqpError) -> ApiError {
 
 fn vhost_name(name: &str) -> Result<VhostName, ApiError> {
     Ok(VhostName::new(name)?)
+}
+
+/// Changes users or permissions, and waits until the change is on disk.
+async fn change_access(api: &Api, change: AccessChange) -> Result<(), ApiError> {
+    shards::settled(begin_change(api, change)).await
+}
+
+/// As [`change_access`], for who wants to begin several before waiting. The change is in force
+/// when this returns.
+fn begin_change(api: &Api, change: AccessChange) -> oneshot::Receiver<Result<(), String>> {
+    let (sender, receiver) = oneshot::channel();
+    api.access_changes.change(change, Box::new(move |outcome| drop(sender.send(outcome))));
+    receiver
 }

@@ -11,10 +11,9 @@ use shunt_auth::AccessChange;
 use shunt_broker::Vhost;
 use shunt_broker::queue::QueueStats;
 use shunt_types::QueueId;
-use tokio::sync::oneshot;
 use utoipa::ToSchema;
 
-use super::{VhostPath, put_status, refused, vhost_name};
+use super::{VhostPath, change_access, put_status, refused, vhost_name};
 use crate::auth::Manager;
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{JsonBody, Path};
@@ -137,11 +136,4 @@ pub(super) async fn delete(
     let routes = api.routes.clone();
     blocking(move || routes.forget_vhost(&path.vhost)).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-async fn change_access(api: &Api, change: AccessChange) -> Result<(), ApiError> {
-    let (sender, receiver) = oneshot::channel();
-    let then = Box::new(move |outcome| drop(sender.send(outcome)));
-    api.access_changes.change(change, then);
-    shards::settled(receiver).await
 }

@@ -14,4 +14,5 @@ mod publish;
 mod queues;
 mod routes;
 mod stream;
+mod users;
 mod vhosts;
