@@ -135,7 +135,7 @@ impl Matcher for RouteMatcher {
         let exchange = &self.exchange;
         let checked = local::with(exchange, |local| {
             let checked = local.configured(exchange).and_then(|live| live.check_binding(binding));
-            checked.inspect_err(|failure| local.after(failure))
+            checked.map_err(|failure| local.after(failure))
         });
         checked.map_err(|failure| reason(&exchange.route.name, &failure))
     }
@@ -156,20 +156,21 @@ impl Matcher for RouteMatcher {
         topology: &dyn Topology,
         destinations: &mut Vec<Destination>,
     ) -> Result<(), Failure> {
-        local::with(&self.exchange, |local| {
+        let routed = local::with(&self.exchange, |local| {
             let is_measured = local.counts.call();
             let start = is_measured.then(|| (clock::thread_cpu_ns(), clock::monotonic_ns()));
-            let routed = self.route(local, header, topology, destinations);
+            let routed = self.route(local, header, topology, destinations).map_err(|failure| {
+                local.counts.failure(failure.cause);
+                local.after(failure)
+            });
             if let Some((cpu_ns, wall_ns)) = start {
                 let wall_ns = clock::monotonic_ns().saturating_sub(wall_ns);
                 let cpu_ns = clock::thread_cpu_ns().saturating_sub(cpu_ns);
                 local.counts.measured(cpu_ns, wall_ns);
             }
-            routed.inspect_err(|failure| {
-                local.counts.failure(failure.cause);
-                local.after(failure);
-            })
-        })
+            routed
+        });
+        routed.map_err(|failure| *failure)
     }
 
     fn boxed_clone(&self) -> Box<dyn Matcher> {

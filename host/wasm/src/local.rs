@@ -10,6 +10,7 @@ use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
+use arc_swap::{ArcSwapOption, Cache};
 use shunt_routing::{Binding, Failure, FailureCause};
 
 use crate::clock;
@@ -20,7 +21,7 @@ use crate::limits::SETUP_RETRY_NS;
 use crate::version::{Live, Version};
 
 thread_local! {
-    static INSTANCES: RefCell<Instances> = RefCell::default();
+    static INSTANCES: RefCell<Instances> = const { RefCell::new(Instances::new()) };
 }
 
 /// Counts changes after which some thread may hold instances for nothing.
@@ -42,13 +43,16 @@ pub fn release_instances() {
     });
 }
 
-#[derive(Default)]
 struct Instances {
     seen: u64,
     entries: HashMap<u64, Local, BuildHasherDefault<IdHasher>>,
 }
 
 impl Instances {
+    const fn new() -> Self {
+        Self { seen: 0, entries: HashMap::with_hasher(BuildHasherDefault::new()) }
+    }
+
     #[inline]
     fn sweep(&mut self) {
         let changes = CHANGES.load(Ordering::Acquire);
@@ -57,11 +61,28 @@ impl Instances {
             self.entries.retain(|_, local| local.is_needed());
         }
     }
+
+    /// What there is for the exchange under the version that decides; none where none decides.
+    #[inline]
+    fn of(&mut self, exchange: &Arc<RouteExchange>) -> Option<&mut Local> {
+        match self.entries.entry(exchange.id) {
+            Slot::Occupied(slot) => {
+                let local = slot.into_mut();
+                if !local.is_current()? {
+                    *local = Local::new(exchange)?;
+                }
+                Some(local)
+            }
+            Slot::Vacant(slot) => Local::new(exchange).map(|local| slot.insert(local)),
+        }
+    }
 }
 
 /// What this thread has for one exchange and one version.
 pub(crate) struct Local {
     exchange: Weak<RouteExchange>,
+    /// Sees with one plain load whether another version decides.
+    active: Cache<Arc<ArcSwapOption<Version>>, Option<Arc<Version>>>,
     pub(crate) version: Arc<Version>,
     pub(crate) counts: Arc<Counts>,
     state: State,
@@ -84,46 +105,54 @@ enum State {
 }
 
 /// Runs `call` with what this thread has for the exchange under the version that decides now.
+///
+/// A failure is boxed on its way: a result of its whole size, handed from function to function,
+/// costs a message that doesn't fail more than all else that is done here.
 #[inline]
 pub(crate) fn with<R>(
     exchange: &Arc<RouteExchange>,
-    call: impl FnOnce(&mut Local) -> Result<R, Failure>,
-) -> Result<R, Failure> {
-    let unavailable = |why: &str| Err(Failure::new(FailureCause::Unavailable, why));
+    call: impl FnOnce(&mut Local) -> Result<R, Box<Failure>>,
+) -> Result<R, Box<Failure>> {
     let run = |instances: &RefCell<Instances>| {
         let Ok(mut instances) = instances.try_borrow_mut() else {
-            return unavailable("a route is running on this thread");
+            return Err(unavailable("a route is running on this thread"));
         };
         instances.sweep();
-        let active = exchange.route.active.load();
-        let Some(version) = active.as_ref() else {
-            exchange.route.unavailable.fetch_add(1, Ordering::Relaxed);
-            let name = &exchange.route.name;
-            return unavailable(&format!("no version of route '{name}' is active"));
-        };
-        let local = match instances.entries.entry(exchange.id) {
-            Slot::Occupied(slot) => {
-                let local = slot.into_mut();
-                if !Arc::ptr_eq(&local.version, version) {
-                    *local = Local::new(exchange, version);
-                }
-                local
-            }
-            Slot::Vacant(slot) => slot.insert(Local::new(exchange, version)),
-        };
-        call(local)
+        match instances.of(exchange) {
+            Some(local) => call(local),
+            None => Err(inactive(exchange)),
+        }
     };
-    INSTANCES.try_with(run).unwrap_or_else(|_| unavailable("this thread is ending"))
+    INSTANCES.try_with(run).unwrap_or_else(|_| Err(unavailable("this thread is ending")))
+}
+
+#[cold]
+fn inactive(exchange: &RouteExchange) -> Box<Failure> {
+    exchange.route.unavailable.fetch_add(1, Ordering::Relaxed);
+    unavailable(&format!("no version of route '{}' is active", exchange.route.name))
+}
+
+#[cold]
+fn unavailable(why: &str) -> Box<Failure> {
+    Box::new(Failure::new(FailureCause::Unavailable, why))
 }
 
 impl Local {
-    fn new(exchange: &Arc<RouteExchange>, version: &Arc<Version>) -> Self {
-        Self {
-            exchange: Arc::downgrade(exchange),
-            version: Arc::clone(version),
-            counts: version.counters.open(),
-            state: State::Empty,
-        }
+    /// For the version that decides now, if there is one.
+    #[cold]
+    fn new(exchange: &Arc<RouteExchange>) -> Option<Self> {
+        let mut active = Cache::new(Arc::clone(&exchange.route.active));
+        let version = Arc::clone(active.load().as_ref()?);
+        let counts = version.counters.open();
+        let exchange = Arc::downgrade(exchange);
+        Some(Self { exchange, active, version, counts, state: State::Empty })
+    }
+
+    /// Whether the version still decides; nothing where none does.
+    #[inline]
+    fn is_current(&mut self) -> Option<bool> {
+        let active = self.active.load().as_ref()?;
+        Some(Arc::ptr_eq(active, &self.version))
     }
 
     fn is_needed(&self) -> bool {
@@ -193,10 +222,12 @@ impl Local {
     }
 
     /// Throws the instance away if the failure left it unfit.
-    pub(crate) fn after(&mut self, failure: &Failure) {
+    #[cold]
+    pub(crate) fn after(&mut self, failure: Failure) -> Box<Failure> {
         if is_fatal(failure.cause) && matches!(self.state, State::Ready { .. }) {
             self.state = State::Empty;
         }
+        Box::new(failure)
     }
 }
 

@@ -24,7 +24,7 @@ pub(crate) struct Route {
     pub(crate) vhost: VhostName,
     pub(crate) name: Arc<str>,
     /// The version that decides; exchanging this pointer is the activation.
-    pub(crate) active: ArcSwapOption<Version>,
+    pub(crate) active: Arc<ArcSwapOption<Version>>,
     /// Messages that found no active version.
     pub(crate) unavailable: AtomicU64,
     /// Exchanges that name the route.
@@ -62,7 +62,7 @@ impl Route {
         Self {
             vhost,
             name,
-            active: ArcSwapOption::empty(),
+            active: Arc::default(),
             unavailable: AtomicU64::new(0),
             exchanges: AtomicUsize::new(0),
             deployed: Mutex::default(),
