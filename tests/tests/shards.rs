@@ -1,1 +1,200 @@
-//! x
+//! Queues, publishers and consumers that live on different shards: a connection belongs to one
+//! shard, a queue to another, and no client may notice.
+
+use std::collections::BTreeMap;
+
+use shunt_tests::{Client, Consume, Incoming, Node, Props, poll};
+
+const SHARDS: usize = 4;
+const CONNECTIONS: usize = 8;
+const QUEUES: usize = 16;
+const MESSAGES: usize = 60;
+
+fn start() -> Node {
+    let node = Node::builder().setting("node.shards", SHARDS).start().unwrap();
+    let mut client = Client::open(node.amqp()).unwrap();
+    for queue in 0..QUEUES {
+        client.declare_queue(&name(queue)).unwrap();
+    }
+    node
+}
+
+fn name(queue: usize) -> String {
+    format!("q{queue:02}")
+}
+
+/// Each publisher numbers what it sends to a queue.
+fn check_order(bodies: &[String], each: usize) {
+    let mut next: BTreeMap<&str, usize> = BTreeMap::new();
+    for body in bodies {
+        let (publisher, number) = body.split_once(':').unwrap();
+        let next = next.entry(publisher).or_default();
+        assert_eq!(number.parse::<usize>().unwrap(), *next, "{publisher} in {bodies:?}");
+        *next += 1;
+    }
+    assert_eq!(next.len(), CONNECTIONS);
+    assert!(next.values().all(|&count| count == each), "{next:?}");
+}
+
+#[test]
+fn every_message_arrives_once_and_in_order() {
+    let node = start();
+    let bodies: Vec<Vec<String>> = std::thread::scope(|scope| {
+        for publisher in 0..CONNECTIONS {
+            let node = &node;
+            scope.spawn(move || {
+                let mut client = Client::open(node.amqp()).unwrap();
+                client.confirm_select().unwrap();
+                for number in 0..MESSAGES {
+                    let body = format!("{publisher}:{number}");
+                    for queue in 0..QUEUES {
+                        client.publish("", &name(queue), &Props::new(), body.as_bytes()).unwrap();
+                    }
+                    client.wait_confirms(500).unwrap();
+                }
+                let confirms = client.confirms().unwrap();
+                assert_eq!(confirms.acked.len(), MESSAGES * QUEUES);
+            });
+        }
+        let consumers: Vec<_> = (0..QUEUES)
+            .map(|queue| {
+                let node = &node;
+                scope.spawn(move || {
+                    let mut client = Client::open(node.amqp()).unwrap();
+                    client.qos(50, false).unwrap();
+                    client.consume(&name(queue), Consume::default()).unwrap();
+                    let mut bodies = Vec::new();
+                    while bodies.len() < CONNECTIONS * MESSAGES {
+                        let message = client.delivery().unwrap();
+                        assert!(!message.redelivered);
+                        bodies.push(message.text());
+                        if bodies.len() % 10 == 0 {
+                            client.ack(message.delivery_tag, true).unwrap();
+                        }
+                    }
+                    client.sync().unwrap();
+                    bodies
+                })
+            })
+            .collect();
+        consumers.into_iter().map(|consumer| consumer.join().unwrap()).collect()
+    });
+    for bodies in &bodies {
+        check_order(bodies, MESSAGES);
+    }
+    let all = poll("the acknowledgements", || {
+        let queues = node.http().get("/api/queues").unwrap().expect(200);
+        let queues = queues.as_array().unwrap().clone();
+        queues.iter().all(|queue| queue["messages"] == 0).then_some(queues)
+    });
+    for queue in all.unwrap() {
+        assert_eq!(queue["message_stats"]["ack"], CONNECTIONS * MESSAGES, "{queue}");
+    }
+}
+
+#[test]
+fn a_fanout_reaches_every_queue_of_every_shard() {
+    let node = start();
+    let mut client = Client::open(node.amqp()).unwrap();
+    for queue in 0..QUEUES {
+        client.bind(&name(queue), "amq.fanout", "", &[]).unwrap();
+    }
+    std::thread::scope(|scope| {
+        for publisher in 0..CONNECTIONS {
+            let node = &node;
+            scope.spawn(move || {
+                let mut client = Client::open(node.amqp()).unwrap();
+                client.confirm_select().unwrap();
+                for number in 0..MESSAGES {
+                    let body = format!("{publisher}:{number}");
+                    client.publish("amq.fanout", "", &Props::new(), body.as_bytes()).unwrap();
+                }
+                assert_eq!(client.confirms().unwrap().acked.len(), MESSAGES);
+            });
+        }
+    });
+    // Confirmed is in every queue, whoever asks.
+    for queue in 0..QUEUES {
+        check_order(&client.drain(&name(queue)).unwrap(), MESSAGES);
+    }
+}
+
+#[test]
+fn what_was_declared_is_in_force_everywhere_at_once() {
+    let node = start();
+    let mut clients: Vec<Client> =
+        (0..CONNECTIONS).map(|_| Client::open(node.amqp()).unwrap()).collect();
+    for round in 0..40 {
+        let (queue, key) = (format!("new-{round}"), format!("key-{round}"));
+        let declaring = &mut clients[round % CONNECTIONS];
+        declaring.declare_queue(&queue).unwrap();
+        declaring.bind(&queue, "amq.direct", &key, &[]).unwrap();
+        let publishing = &mut clients[(round + 3) % CONNECTIONS];
+        publishing.publish_with("amq.direct", &key, true, &Props::new(), b"x").unwrap();
+        publishing.publish_with("", &queue, true, &Props::new(), b"y").unwrap();
+        publishing.sync().unwrap();
+        let getting = &mut clients[(round + 5) % CONNECTIONS];
+        assert_eq!(getting.drain(&queue).unwrap(), ["x", "y"]);
+        clients[(round + 6) % CONNECTIONS].delete_queue(&queue).unwrap();
+        let publishing = &mut clients[(round + 7) % CONNECTIONS];
+        publishing.publish_with("", &queue, true, &Props::new(), b"z").unwrap();
+        assert!(matches!(publishing.receive().unwrap(), Incoming::Return(312, _)));
+    }
+}
+
+#[test]
+fn everything_that_is_settled_elsewhere_comes_back() {
+    let node = start();
+    let mut publisher = Client::open(node.amqp()).unwrap();
+    for queue in 0..QUEUES {
+        for number in 0..3 {
+            let body = number.to_string();
+            publisher.publish("", &name(queue), &Props::new(), body.as_bytes()).unwrap();
+        }
+    }
+    publisher.sync().unwrap();
+    // One connection holds messages of queues of all shards.
+    let mut holder = Client::open(node.amqp()).unwrap();
+    for queue in 0..QUEUES {
+        holder.consume(&name(queue), Consume::default()).unwrap();
+    }
+    let mut last = 0;
+    for _ in 0..3 * QUEUES {
+        last = holder.delivery().unwrap().delivery_tag;
+    }
+    assert_eq!(last as usize, 3 * QUEUES);
+    // Half of them by a word, the rest by its end.
+    holder.nack(last / 2, true, true).unwrap();
+    drop(holder);
+    for queue in 0..QUEUES {
+        let mut bodies = Vec::new();
+        poll("what the connection held", || {
+            while let Some(message) = publisher.get(&name(queue)).unwrap() {
+                assert!(message.redelivered);
+                bodies.push(message.text());
+            }
+            (bodies.len() == 3).then_some(())
+        })
+        .unwrap();
+        bodies.sort_unstable();
+        assert_eq!(bodies, ["0", "1", "2"]);
+    }
+}
+
+#[test]
+fn consumers_are_told_across_shards() {
+    let node = start();
+    let mut consuming: Vec<Client> = (0..QUEUES)
+        .map(|queue| {
+            let mut client = Client::open(node.amqp()).unwrap();
+            client.consume(&name(queue), Consume { tag: "c", ..Consume::default() }).unwrap();
+            client
+        })
+        .collect();
+    let mut client = Client::open(node.amqp()).unwrap();
+    for (queue, consuming) in consuming.iter_mut().enumerate() {
+        assert_eq!(client.declare_queue(&name(queue)).unwrap().2, 1);
+        client.delete_queue(&name(queue)).unwrap();
+        assert_eq!(consuming.receive().unwrap(), Incoming::Cancel("c".into()));
+    }
+}
