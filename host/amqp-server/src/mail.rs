@@ -1,12 +1,14 @@
 //! What other shards sent to a connection, worked through on its own.
 
+use std::sync::atomic::Ordering;
+
 use shunt_amqp_codec::method::BasicConsumeOk;
 use shunt_amqp_codec::put_deliver;
 use shunt_broker::ports::Delivery;
 use shunt_broker::{Consumer, Shard, Task};
 
 use crate::channel::confirms::channel_of;
-use crate::mailbox::Mail;
+use crate::mailbox::{Mail, WINDOW};
 use crate::shared::Shared;
 use crate::sink::cancel_by_server;
 
@@ -111,6 +113,9 @@ impl Shared {
         let Some(known) = self.remote_consumers.borrow().get(&serial).cloned() else { return };
         known.returning.set(false);
         let mut deliveries = known.channel.deliveries.borrow_mut();
+        // More than the channel may hold would only come back again.
+        let window = if deliveries.prefetch == 0 { WINDOW } else { deliveries.prefetch.into() };
+        known.window_max.store(window, Ordering::Relaxed);
         if deliveries.has_room() {
             self.shard.borrow_mut().resume(consumer.queue, consumer.id);
         } else {

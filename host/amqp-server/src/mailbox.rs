@@ -1,6 +1,7 @@
 //! A connection's mailbox: what queues on other shards have for it, in batches.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use parking_lot::Mutex;
 use shunt_broker::Consumer;
@@ -62,7 +63,7 @@ impl ConfirmSink for Mailbox {
 }
 
 /// Deliveries that may be on their way from another shard to one consumer.
-const WINDOW: u32 = 2_048;
+pub(crate) const WINDOW: u32 = 2_048;
 
 /// Bytes of bodies that may be on their way from another shard to one consumer.
 const WINDOW_BYTES: usize = 1024 * 1024;
@@ -73,13 +74,16 @@ pub(crate) struct RemoteSink {
     serial: u64,
     collected: Vec<Delivery>,
     consumer: Option<Consumer>,
+    window_max: Arc<AtomicU32>,
     window: u32,
     window_bytes: usize,
 }
 
 impl RemoteSink {
-    pub(crate) fn new(mailbox: Arc<Mailbox>, serial: u64) -> Self {
+    /// `window_max` is what the window is set to when the consumer is resumed.
+    pub(crate) fn new(mailbox: Arc<Mailbox>, serial: u64, window_max: Arc<AtomicU32>) -> Self {
         Self {
+            window_max,
             mailbox,
             serial,
             collected: Vec::new(),
@@ -104,7 +108,7 @@ impl ConsumerSink for RemoteSink {
     }
 
     fn resumed(&mut self) {
-        self.window = WINDOW;
+        self.window = self.window_max.load(Ordering::Relaxed);
         self.window_bytes = WINDOW_BYTES;
     }
 

@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 use hashbrown::HashMap;
 use shunt_amqp_codec::{Method, put_method};
@@ -61,6 +62,8 @@ pub(crate) struct RemoteConsumer {
     pub(crate) no_wait: bool,
     /// It refused deliveries, which are on their way back.
     pub(crate) returning: Rc<Cell<bool>>,
+    /// Deliveries that may be on their way once it goes on.
+    pub(crate) window_max: Arc<AtomicU32>,
 }
 
 impl Shared {

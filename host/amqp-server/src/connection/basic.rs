@@ -1,6 +1,8 @@
 //! Consuming: consume, cancel, get, qos.
 
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 use shunt_amqp_codec::method::{
     BasicCancel, BasicCancelOk, BasicConsume, BasicConsumeOk, BasicGet, BasicGetEmpty, BasicQos,
@@ -15,7 +17,7 @@ use shunt_types::{AmqpError, ReplyCode, TableRef, VhostName};
 use super::queue::generated;
 use super::{Connection, Refused, stopped};
 use crate::channel::{ChannelShared, ConsumerEntry};
-use crate::mailbox::{Mail, RemoteSink};
+use crate::mailbox::{Mail, RemoteSink, WINDOW};
 use crate::shared::RemoteConsumer;
 use crate::sink::LocalSink;
 
@@ -89,11 +91,13 @@ impl Connection {
             }
             return Ok(());
         }
+        let window_max = Arc::new(AtomicU32::new(WINDOW));
         let remote = RemoteConsumer {
             channel: channel.clone(),
             tag: tag.clone(),
             no_wait: consume.no_wait,
             returning: Rc::default(),
+            window_max: window_max.clone(),
         };
         self.consumed_from |= 1 << id.shard().0;
         self.shared.remote_consumers.borrow_mut().insert(serial, remote);
@@ -102,7 +106,7 @@ impl Connection {
         let mailbox = self.shared.mailbox.clone();
         let inbox = self.context.broker.inbox(id.shard());
         inbox.post(Task::Call(Box::new(move |shard| {
-            let sink = RemoteSink::new(mailbox.clone(), serial);
+            let sink = RemoteSink::new(mailbox.clone(), serial, window_max);
             let result = shard.consume(id, options, Box::new(sink));
             mailbox.post(Mail::Consuming { serial, result, done });
         })));

@@ -128,6 +128,7 @@ pub(crate) struct Client {
 
 impl Client {
     fn open(stream: TcpStream) -> Self {
+        stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut client = Self { stream, input: Vec::new() };
         client.stream.write_all(&PROTOCOL_HEADER).unwrap();
@@ -186,6 +187,13 @@ impl Client {
 
     pub(crate) fn set_write_timeout(&mut self, timeout: Duration) {
         self.stream.set_write_timeout(Some(timeout)).unwrap();
+    }
+
+    /// Waits without saying anything.
+    pub(crate) fn pause(&mut self, pause: Duration) {
+        self.stream.set_read_timeout(Some(pause)).unwrap();
+        assert!(self.stream.read(&mut [0]).is_err(), "nothing was expected");
+        self.stream.set_read_timeout(Some(PATIENCE)).unwrap();
     }
 
     pub(crate) fn is_open(&mut self) -> bool {
