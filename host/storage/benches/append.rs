@@ -11,7 +11,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 use shunt_storage::{
@@ -92,13 +92,13 @@ fn run(folder: &Path, discard: bool, batch_size: usize, records: usize) -> io::R
             batch.push(1, &bodies[number % bodies.len()]);
         }
     };
-    let fill = cpu(ClockId::ThreadCPUTime);
+    let fill = clock(ClockId::ThreadCPUTime);
     for _ in 0..records / batch_size {
         fill_batch(std::hint::black_box(&mut batch));
     }
-    let fill = cpu(ClockId::ThreadCPUTime) - fill;
-    let (thread, process) = (cpu(ClockId::ThreadCPUTime), cpu(ClockId::ProcessCPUTime));
-    let start = Instant::now();
+    let fill = clock(ClockId::ThreadCPUTime) - fill;
+    let (thread, process) = (clock(ClockId::ThreadCPUTime), clock(ClockId::ProcessCPUTime));
+    let start = clock(ClockId::Monotonic);
     let mut appended = 0;
     while appended < records as u64 {
         fill_batch(&mut batch);
@@ -109,13 +109,13 @@ fn run(folder: &Path, discard: bool, batch_size: usize, records: usize) -> io::R
             wait_until(appended.saturating_sub(UNCONFIRMED_MAX / 2));
         }
     }
-    let thread = cpu(ClockId::ThreadCPUTime) - thread;
+    let thread = clock(ClockId::ThreadCPUTime) - thread;
     wait_until(appended);
     let run = Run {
         fill,
         appender: thread,
-        process: cpu(ClockId::ProcessCPUTime) - process,
-        wall: start.elapsed(),
+        process: clock(ClockId::ProcessCPUTime) - process,
+        wall: clock(ClockId::Monotonic) - start,
         syncs: counts.syncs.load(Ordering::Relaxed),
     };
     drop(log);
@@ -123,7 +123,7 @@ fn run(folder: &Path, discard: bool, batch_size: usize, records: usize) -> io::R
     Ok(run)
 }
 
-fn cpu(clock: ClockId) -> Duration {
+fn clock(clock: ClockId) -> Duration {
     let time = clock_gettime(clock);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }

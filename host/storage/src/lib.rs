@@ -10,11 +10,34 @@
 //! |---|---|
 //! | [`DataFolder`] | whose folder it is, of which version, and that one process has it |
 //! | [`Disk`] | files by name; what is written and what is synced. [`FolderDisk`], [`FaultyDisk`] |
-//! | record | length, checksum, kind, bytes; "damaged" and "not written yet" |
-//! | [`LogWriter`] | numbered files and a snapshot; batches; what a crash may have left |
-//! | [`MetadataLog`] | the thread, those who wait, and what they are told |
+//! | record, scan | length, checksum, kind, bytes; "damaged" and "not written yet" |
+//! | [`LogWriter`], [`SegmentWriter`] | numbered files; batches; what a crash may have left |
+//! | [`MetadataLog`], [`SegmentLog`] | the thread, those who wait, and what they are told |
 //!
-//! What is on disk, byte by byte, stands above `src/record.rs` and `src/header.rs`.
+//! There are two logs. The metadata log is read whole at start and shortened by snapshots. The
+//! segment log is for what may be longer than memory: its records are read back by position, and
+//! its oldest segments taken away. What is on disk, byte by byte, stands in `docs/storage.md`.
+//!
+//! ```
+//! use std::sync::{Arc, mpsc};
+//! use shunt_storage::{Batch, DataFolder, SegmentLog, SegmentWriter, SyncOutcome};
+//!
+//! # let place = tempfile::tempdir().unwrap();
+//! let folder = DataFolder::open(place.path()).unwrap();
+//! let disk = Arc::new(folder.disk("messages").unwrap());
+//! let mut replay = |at, kind, payload: &[u8]| println!("{at:?}: {kind}, {payload:?}");
+//! let (writer, recovery) = SegmentWriter::open(disk, Default::default(), &mut replay).unwrap();
+//! assert_eq!(recovery.records, 0, "a new folder");
+//!
+//! let (tell, told) = mpsc::channel();
+//! let log = SegmentLog::start(writer, move |outcome| drop(tell.send(outcome))).unwrap();
+//! let (mut batch, mut positions) = (Batch::default(), Vec::new());
+//! batch.push(1, b"a message");
+//! batch.push_parts(2, &[b"another", b" one"]);
+//! let position = log.append(&batch, &mut positions).unwrap();
+//! assert_eq!(log.read(positions[1]).unwrap(), (2, b"another one".to_vec()));
+//! assert!(matches!(told.recv().unwrap(), SyncOutcome::Durable(reached) if reached == position));
+//! ```
 //!
 //! ```
 //! use std::sync::{Arc, mpsc};
