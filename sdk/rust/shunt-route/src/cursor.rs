@@ -64,7 +64,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Reads the next value if it is nil, and says whether it was.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn read_nil(&mut self) -> bool {
         match self.rest {
             [NIL, rest @ ..] => {
@@ -76,7 +76,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Reads the next value if it is a string of at most 255 bytes; else it stays the next.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn read_short_text(&mut self) -> Option<&'a str> {
         let (length, rest) = match self.rest {
             [tag @ 0xa0..=0xbf, rest @ ..] => (tag & 0x1f, rest),
@@ -90,7 +90,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Reads the next value if it is an integer from 0 to 127; else it stays the next.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn read_small(&mut self) -> Option<u8> {
         match self.rest {
             [small @ ..0x80, rest @ ..] => {

@@ -47,7 +47,7 @@ impl<'m> FieldReader<'m> {
     }
 
     /// Reads the next value; `name` is for the reason where its type is wrong.
-    #[inline]
+    #[inline(always)]
     pub fn next<T: FromValue<'m>>(&mut self, name: &str) -> Result<T, Refusal> {
         match T::read_short(&mut self.cursor) {
             Some(value) => Ok(value),
@@ -55,7 +55,7 @@ impl<'m> FieldReader<'m> {
         }
     }
 
-    #[cold]
+    #[inline(never)]
     fn next_of_any_form<T: FromValue<'m>>(&mut self, name: &str) -> Result<T, Refusal> {
         convert(name, self.cursor.read()?)
     }
@@ -90,7 +90,7 @@ pub trait FromValue<'a>: Sized {
     /// Reads the next value if it is of this type and in the form that most have, a short
     /// string or a small integer. `None` has moved nothing, and the value is read as any other:
     /// an implementation may leave this out.
-    #[inline]
+    #[inline(always)]
     fn read_short(_cursor: &mut Cursor<'a>) -> Option<Self> {
         None
     }
@@ -114,7 +114,7 @@ impl<'a, T: FromValue<'a>> FromValue<'a> for Option<T> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn read_short(cursor: &mut Cursor<'a>) -> Option<Self> {
         if cursor.read_nil() { Some(None) } else { T::read_short(cursor).map(Some) }
     }
@@ -134,7 +134,7 @@ macro_rules! from_variant {
             }
 
             $(
-                #[inline]
+                #[inline(always)]
                 fn read_short(cursor: &mut Cursor<'a>) -> Option<Self> {
                     $read_short(cursor).map(Into::into)
                 }
@@ -175,7 +175,7 @@ macro_rules! from_integer {
                 }
             }
 
-            #[inline]
+            #[inline(always)]
             fn read_short(cursor: &mut Cursor<'_>) -> Option<Self> {
                 cursor.read_small().map(Into::into)
             }

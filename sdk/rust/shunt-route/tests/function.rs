@@ -111,3 +111,22 @@ fn many_destinations() {
         assert_eq!(answer.last(), Some(&last.as_str().into()));
     }
 }
+
+#[test]
+fn every_form_of_a_field_is_the_same() {
+    let mut exchange = declared();
+    for region in ["eu", "é", &"r".repeat(32), &"ü".repeat(40), &"r".repeat(300)] {
+        exchange.bind_queue("of-region", region, []).expect("bound");
+        for length in [1, 31, 32, 255, 256, 70_000] {
+            let key = format!("@{}", "k".repeat(length));
+            let message = Message::new().routing_key(&key).header("region", region);
+            let queues = exchange.route(&message).expect("routed");
+            assert_eq!(queues.first(), Some(&key[1..].into()));
+            assert_eq!(queues.last(), Some(&"of-region".into()));
+        }
+    }
+    for (priority, refused) in [(9, true), (8, false), (127, false), (128, false), (255, false)] {
+        let answer = exchange.route(&Message::new().field("priority", Data::from(priority)));
+        assert_eq!(answer.is_err(), refused, "{priority}");
+    }
+}
