@@ -10,6 +10,7 @@ use shunt_routing::ExchangeTypes;
 use shunt_types::{AmqpError, ReplyCode, ShardId, VhostName};
 
 use crate::counters::Counters;
+use crate::durable::MessageLog;
 use crate::metadata::{
     Command, ConnectionId, ExchangeDefinition, PREDECLARED, QueueEntry, State, VhostState,
 };
@@ -41,6 +42,7 @@ pub struct Broker {
     next_connection: AtomicU64,
     last_position: AtomicU64,
     counters: Counters,
+    messages: MessageLog,
 }
 
 impl Broker {
@@ -57,7 +59,12 @@ impl Broker {
             next_connection: AtomicU64::new(1),
             last_position: AtomicU64::new(0),
             counters: Counters::default(),
+            messages: MessageLog::default(),
         })
+    }
+
+    pub(crate) fn messages(&self) -> &MessageLog {
+        &self.messages
     }
 
     /// How many shards there are.

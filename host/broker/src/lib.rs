@@ -9,6 +9,7 @@
 //! - [`Shard`] belongs to one thread: its queues, and the way of a message into them.
 //! - [`queue`] is the queue itself, a pure machine.
 
+pub mod durable;
 pub mod metadata;
 pub mod ports;
 pub mod queue;

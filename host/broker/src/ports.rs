@@ -54,6 +54,7 @@ pub struct Delivery {
 pub(crate) struct Place {
     pub(crate) sequence: u64,
     pub(crate) expires_at_ms: u64,
+    pub(crate) stored: crate::queue::Stored,
 }
 
 /// What a consumer's sink says to a delivery.

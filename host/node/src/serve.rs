@@ -7,11 +7,14 @@ use anyhow::Context;
 use parking_lot::Mutex;
 use shunt_amqp_server::{ShardContext, ShardThread, ShardWake};
 use shunt_auth::AccessControl;
+use shunt_broker::durable::Recovery;
 use shunt_broker::ports::{Clock, Wake};
-use shunt_broker::{Broker, BrokerOptions};
+use shunt_broker::{Broker, BrokerOptions, Shard, Task};
 use shunt_http_api::{AccessPort, HttpApi, HttpOptions, HttpSettings};
 use shunt_routing::ExchangeTypes;
-use shunt_storage::{DataFolder, LogWriter, Recovered};
+use shunt_storage::{
+    DataFolder, LogWriter, Recovered, SegmentLog, SegmentLogOptions, SegmentWriter, SyncOutcome,
+};
 use shunt_types::{ShardId, VhostName};
 use shunt_wasm::{RouteLimits, Routes, RoutesConfig, XWasm};
 use tokio::net::TcpListener;
@@ -22,6 +25,9 @@ use crate::metadata::{self, Contents, LoggedAccess, MetadataLog, StoredRoutes};
 use crate::output;
 use crate::routes::{RegistryPort, TracedRoutes};
 use crate::settings::Settings;
+
+/// How often the log of messages looks for space to give back.
+const RECLAIM_INTERVAL: std::time::Duration = std::time::Duration::from_millis(500);
 
 /// Runs the node until it is told to stop.
 pub(crate) fn run(settings: Settings) -> anyhow::Result<()> {
@@ -97,6 +103,8 @@ impl Node {
             clock: clock.clone(),
             log: log.clone(),
         });
+        let (message_writer, recovery) = open_messages(&folder)?;
+        broker.set_recovery(recovery);
         {
             let _recovery = routes.recovery();
             for command in contents.commands {
@@ -105,6 +113,11 @@ impl Node {
                 }
             }
         }
+        let (messages, dropped) = broker.finish_recovery();
+        if messages + dropped > 0 {
+            tracing::info!(messages, dropped, "messages are back");
+        }
+        broker.set_message_log(start_messages(message_writer, &broker)?);
         if compact {
             log.snapshot(metadata::write_snapshot(Contents {
                 access: access.snapshot(),
@@ -163,14 +176,15 @@ impl Node {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         });
         let http = tokio::spawn(api.serve(http, stopping));
-        tracing::warn!("contents of queues are kept in memory only and end with the process");
         output::print(&format!(
             "shunt {} is ready: AMQP on {amqp_address}, HTTP on http://{http_address}, data in {}\n",
             env!("CARGO_PKG_VERSION"),
             settings.node.data_dir.display(),
         ))?;
 
+        let reclaim = tokio::spawn(reclaim(self.broker.clone()));
         stop_signal().await?;
+        reclaim.abort();
         tracing::info!("stopping");
         // Everyone who listens has gone already if this finds nobody.
         let _ = stop.send(true);
@@ -182,6 +196,67 @@ impl Node {
         http.await.context("the HTTP listener did not end")??;
         tracing::info!("stopped");
         Ok(())
+    }
+}
+
+/// Reads the log of messages.
+fn open_messages(folder: &DataFolder) -> anyhow::Result<(SegmentWriter, Recovery)> {
+    let mut recovery = Recovery::new();
+    let mut unreadable = 0u64;
+    let disk = Arc::new(folder.disk("messages")?);
+    let options = SegmentLogOptions::default();
+    let (writer, found) = SegmentWriter::open(disk, options, &mut |at, kind, payload| {
+        if let Err(error) = recovery.replay(at, kind, payload) {
+            tracing::error!(segment = at.segment, offset = at.offset, %error,
+                "a record of the log of messages is skipped");
+            unreadable += 1;
+        }
+    })?;
+    if found.records > 0 {
+        tracing::info!(
+            records = found.records,
+            bytes = found.bytes,
+            unreadable,
+            "the log of messages was read"
+        );
+    }
+    if let Some(cut) = &found.cut_tail {
+        tracing::info!(path = %cut.path.display(), offset = cut.offset, bytes = cut.size,
+            "the end of the log of messages was incomplete and is cut");
+    }
+    for damage in &found.damaged {
+        tracing::error!(path = %damage.path.display(), offset = damage.offset,
+            bytes = damage.size, reason = damage.reason, "the log of messages is damaged");
+    }
+    Ok((writer, recovery))
+}
+
+/// Gives the log of messages its thread, which tells the broker how far the disk is.
+fn start_messages(writer: SegmentWriter, broker: &Arc<Broker>) -> anyhow::Result<Arc<SegmentLog>> {
+    // The broker holds the log, which must not hold the broker.
+    let broker = Arc::downgrade(broker);
+    let log = SegmentLog::start(writer, move |outcome| {
+        match &outcome {
+            SyncOutcome::NoSpace(error) => {
+                tracing::error!(%error, "the disk is full; confirms wait for space");
+            }
+            SyncOutcome::Failed(error) => {
+                tracing::error!(%error, "the log of messages failed; nothing more is confirmed");
+            }
+            _ => {}
+        }
+        if let Some(broker) = broker.upgrade() {
+            broker.message_log_said(&outcome);
+        }
+    });
+    log.context("the log of messages can't be started")
+}
+
+/// Has the log give space back, from time to time.
+async fn reclaim(broker: Arc<Broker>) {
+    loop {
+        tokio::time::sleep(RECLAIM_INTERVAL).await;
+        broker.inbox(ShardId(0)).post(Task::Call(Box::new(Shard::reclaim)));
     }
 }
 

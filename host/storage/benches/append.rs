@@ -3,7 +3,8 @@
 //! Records of 1 KiB, in batches of 1, 64 and 512, appended by one thread that keeps at most a
 //! bounded number of records unconfirmed, as a shard does with confirms outstanding. Printed are
 //! processor time per record on the appending thread (the filling of its batch alone, and with
-//! the append) and in the whole process, how many syncs served how many records, and the rate.
+//! the append) and in the whole process, how many syncs served how many records, the rate, and
+//! how long it takes to open the log afterwards.
 //! The rows "none" are for a disk that takes 1 ms for a sync and does nothing: without the kernel's
 //! part, which is most of it, and varies most.
 
@@ -30,7 +31,7 @@ fn main() -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(
         out,
-        "disk  batch  records  CPU ns/record: fill  appender  in all  syncs  records/sync  records/s"
+        "disk  batch  records  CPU ns/record: fill  appender  in all  syncs  records/sync  records/s  open ms"
     )?;
     for (disk, batch_size) in
         ["none", "real"].into_iter().flat_map(|disk| [1, 64, 512].map(|size| (disk, size)))
@@ -40,13 +41,14 @@ fn main() -> io::Result<()> {
         let run = run(&folder, disk == "none", batch_size, records)?;
         writeln!(
             out,
-            "{disk}  {batch_size:5}  {records:7}  {:19.0}  {:8.0}  {:6.0}  {:5}  {:12.0}  {:9.0}",
+            "{disk}  {batch_size:5}  {records:7}  {:19.0}  {:8.0}  {:6.0}  {:5}  {:12.0}  {:9.0}  {:7.0}",
             run.fill.as_nanos() as f64 / records as f64,
             run.appender.as_nanos() as f64 / records as f64,
             run.process.as_nanos() as f64 / records as f64,
             run.syncs,
             records as f64 / run.syncs as f64,
             records as f64 / run.wall.as_secs_f64(),
+            run.open.as_secs_f64() * 1e3,
         )?;
     }
     Ok(())
@@ -54,6 +56,7 @@ fn main() -> io::Result<()> {
 
 struct Run {
     fill: Duration,
+    open: Duration,
     appender: Duration,
     process: Duration,
     wall: Duration,
@@ -111,14 +114,20 @@ fn run(folder: &Path, discard: bool, batch_size: usize, records: usize) -> io::R
     }
     let thread = clock(ClockId::ThreadCPUTime) - thread;
     wait_until(appended);
+    let wall = clock(ClockId::Monotonic) - start;
+    let process = clock(ClockId::ProcessCPUTime) - process;
+    drop(log);
+    let disk = Arc::new(FolderDisk::open(folder)?);
+    let open = clock(ClockId::Monotonic);
+    SegmentWriter::open(disk, options, &mut |_, _, _| {}).map_err(io::Error::other)?;
     let run = Run {
         fill,
+        open: clock(ClockId::Monotonic) - open,
         appender: thread,
-        process: clock(ClockId::ProcessCPUTime) - process,
-        wall: clock(ClockId::Monotonic) - start,
+        process,
+        wall,
         syncs: counts.syncs.load(Ordering::Relaxed),
     };
-    drop(log);
     std::fs::remove_dir_all(folder)?;
     Ok(run)
 }

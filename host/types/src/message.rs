@@ -166,6 +166,11 @@ impl Message {
         (!self.0.long_body.is_empty()).then_some(&self.0.long_body)
     }
 
+    /// Whether both are one message, shared.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Whether the delivery mode is 2.
     pub fn is_persistent(&self) -> bool {
         self.0.persistent

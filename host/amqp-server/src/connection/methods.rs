@@ -72,7 +72,7 @@ impl Connection {
             Method::ExchangeUnbind(unbind) => self.exchange_unbind(number, &unbind).await,
             Method::ConfirmSelect(select) => self.confirm_select(number, select.no_wait),
             Method::TxSelect(_) => self.tx_select(number),
-            Method::TxCommit(_) => self.tx_commit(number),
+            Method::TxCommit(_) => self.tx_commit(number).await,
             Method::TxRollback(_) => self.tx_rollback(number),
             Method::ChannelClose(_) => {
                 self.channel_close(number);

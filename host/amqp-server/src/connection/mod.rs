@@ -279,6 +279,28 @@ impl Connection {
         result
     }
 
+    /// Waits until everything that this connection brought about so far, on any shard, is on
+    /// disk.
+    async fn messages_durable(&mut self) -> Result<(), AmqpError> {
+        self.end_batch();
+        let mut position = 0;
+        for shard in 0..self.context.broker.shard_count() {
+            let logged = self.on_shard(ShardId(shard), Shard::logged_position).await?;
+            position = position.max(logged);
+        }
+        let (answer, answered) = tokio::sync::oneshot::channel();
+        self.context.broker.when_messages_durable(
+            position,
+            Box::new(move |result| {
+                // The connection may be gone; then nobody waits for the answer.
+                let _ = answer.send(result);
+            }),
+        );
+        let result = answered.await.map_err(|_| stopped())?;
+        self.begin_batch();
+        result.map_err(|reason| AmqpError::new(ReplyCode::InternalError, reason))
+    }
+
     /// Waits until the metadata log is on disk up to `position`.
     async fn durable(&mut self, position: shunt_broker::ports::Position) -> Result<(), AmqpError> {
         if position != Default::default() {

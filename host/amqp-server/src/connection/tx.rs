@@ -23,8 +23,10 @@ impl Connection {
         Ok(())
     }
 
-    pub(super) fn tx_commit(&mut self, number: u16) -> Result<(), Refused> {
+    pub(super) async fn tx_commit(&mut self, number: u16) -> Result<(), Refused> {
         let Transaction { publishes, settlements } = self.take_transaction(number)?;
+        let is_kept =
+            !settlements.is_empty() || publishes.iter().any(|(message, _)| message.is_persistent());
         let published = self.publish_all(number, publishes);
         if published.is_err() {
             self.put_back(number, settlements);
@@ -37,6 +39,9 @@ impl Connection {
         if let Some(channel) = self.channels.get(&number) {
             let channel = channel.shared.clone();
             self.let_go_on(&channel);
+        }
+        if is_kept {
+            self.messages_durable().await?;
         }
         self.shared.send(number, TxCommitOk {});
         Ok(())

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::durable::QueueUid;
 use shunt_types::{ExchangeName, FieldTable, QueueName, VhostName};
 
 /// An exchange as it was declared.
@@ -74,7 +75,7 @@ pub enum Command {
     DeleteVhost { vhost: VhostName },
     DeclareExchange { vhost: VhostName, exchange: ExchangeDefinition },
     DeleteExchange { vhost: VhostName, exchange: ExchangeName },
-    DeclareQueue { vhost: VhostName, queue: QueueDefinition },
+    DeclareQueue { vhost: VhostName, queue: QueueDefinition, uid: QueueUid },
     DeleteQueue { vhost: VhostName, queue: QueueName },
     Bind { vhost: VhostName, binding: BindingDefinition },
     Unbind { vhost: VhostName, binding: BindingDefinition },

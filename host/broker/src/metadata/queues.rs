@@ -10,6 +10,7 @@ use super::state::State;
 use super::{Command, ConnectionId, QueueDefinition, QueueEntry};
 use crate::Vhost;
 use crate::broker::Broker;
+use crate::durable::QueueUid;
 use crate::ports::Position;
 use crate::queue::QueueSettings;
 use crate::shard::Creation;
@@ -77,15 +78,15 @@ impl Broker {
                 definition.name
             )));
         }
-        let queue = self.insert_queue(&mut state, &found, declaration, settings)?;
+        let queue = self.insert_queue(&mut state, &found, declaration, settings, None)?;
         self.counters().queues_created.add(1);
-        let position = if queue.definition.durable {
-            self.log(&Command::DeclareQueue {
+        let position = match queue.uid {
+            Some(uid) => self.log(&Command::DeclareQueue {
                 vhost: vhost.clone(),
                 queue: queue.definition.clone(),
-            })
-        } else {
-            Position::default()
+                uid,
+            }),
+            None => Position::default(),
         };
         Ok(Declared { queue, created: true, position })
     }
@@ -96,10 +97,12 @@ impl Broker {
         vhost: &Arc<Vhost>,
         declaration: QueueDeclaration,
         settings: QueueSettings,
+        uid: Option<QueueUid>,
     ) -> Result<Arc<QueueEntry>, AmqpError> {
         let exclusive = declaration.exclusive_owner.is_some();
         let id = state.placement.take(declaration.near, exclusive);
         let definition = declaration.definition;
+        let uid = definition.durable.then(|| uid.unwrap_or_else(|| self.next_queue_uid()));
         // Posted before the snapshot shows the queue: whoever can publish to it comes later.
         self.inbox(id.shard()).create(Creation {
             id,
@@ -107,9 +110,15 @@ impl Broker {
             name: definition.name.clone(),
             auto_delete: definition.auto_delete,
             settings,
+            uid,
+            recovered: None,
         });
-        let queue =
-            Arc::new(QueueEntry { id, definition, exclusive_owner: declaration.exclusive_owner });
+        let queue = Arc::new(QueueEntry {
+            id,
+            definition,
+            exclusive_owner: declaration.exclusive_owner,
+            uid,
+        });
         state.vhost(vhost.name())?.edit(|_, topology| {
             topology.queues.insert(queue.definition.name.clone(), queue.clone());
         });

@@ -38,7 +38,7 @@ impl Broker {
             {
                 Ok(())
             }
-            Command::DeclareQueue { vhost, queue }
+            Command::DeclareQueue { vhost, queue, .. }
                 if self.find_vhost(&vhost)?.topology().queues.get(&queue.name).is_some() =>
             {
                 Ok(())
@@ -61,7 +61,7 @@ impl Broker {
                 entry.edit(|entry, topology| entry.take_exchange(topology, &exchange));
                 Ok(())
             }
-            Command::DeclareQueue { vhost, queue } => {
+            Command::DeclareQueue { vhost, queue, uid } => {
                 let settings = QueueSettings::from_arguments(&queue.arguments)
                     .map_err(AmqpError::precondition_failed)?;
                 let mut state = self.state().lock();
@@ -72,7 +72,7 @@ impl Broker {
                     server_named: true,
                     near: None,
                 };
-                self.insert_queue(&mut state, &found, declaration, settings).map(|_| ())
+                self.insert_queue(&mut state, &found, declaration, settings, Some(uid)).map(|_| ())
             }
             Command::DeleteQueue { vhost, queue } => {
                 let found = self.find_vhost(&vhost)?;
@@ -130,9 +130,10 @@ impl VhostState {
             }
         }
         let topology = self.vhost.topology();
-        for queue in topology.queue_entries().filter(|queue| queue.definition.durable) {
-            let queue = queue.definition.clone();
-            commands.push(Command::DeclareQueue { vhost: vhost.clone(), queue });
+        for entry in topology.queue_entries() {
+            let Some(uid) = entry.uid else { continue };
+            let queue = entry.definition.clone();
+            commands.push(Command::DeclareQueue { vhost: vhost.clone(), queue, uid });
         }
         let kept = |entry: &BindingEntry| topology.keeps_bindings_to(&entry.to);
         let mut bindings: Vec<_> = self.bindings().filter(|(_, entry)| kept(entry)).collect();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use shunt_routing::{Exchange, Map, Topology as RoutingTopology};
 use shunt_types::{AmqpError, ExchangeId, ExchangeName, QueueId, QueueName, ReplyCode, VhostName};
 
+use crate::durable::QueueUid;
 use crate::metadata::QueueDefinition;
 
 /// A client's connection, for the time that it exists; never used again.
@@ -20,6 +21,8 @@ pub struct QueueEntry {
     pub definition: QueueDefinition,
     /// The connection that alone may use it.
     pub exclusive_owner: Option<ConnectionId>,
+    /// How the log of messages names it, if it is durable.
+    pub uid: Option<QueueUid>,
 }
 
 impl QueueEntry {

@@ -4,6 +4,7 @@ use shunt_types::{AmqpError, DeliveryId, ReplyCode};
 use slab::Slab;
 
 use super::{ConsumerId, ConsumerOptions, Entry, Queue, Unacked};
+use crate::durable::Target;
 use crate::ports::{Delivery, Place};
 
 /// Places for unacknowledged messages that an idle queue keeps.
@@ -59,24 +60,29 @@ impl Queue {
     }
 
     /// Takes a delivery back that its consumer's sink refused, as if it had not been made.
-    pub fn undeliver(&mut self, consumer: ConsumerId, delivery: Delivery) {
+    ///
+    /// Answers where the log has to write the message again: it was told that the message left.
+    pub(crate) fn undeliver(&mut self, consumer: ConsumerId, delivery: Delivery) -> Option<Target> {
         self.consumers.pause(consumer);
         if let Some(id) = delivery.id {
-            if self.take_unacked(id).is_none() {
-                return;
-            }
+            self.take_unacked(id)?;
             self.counts.delivered -= 1;
             self.consumers.give_back(consumer);
         } else {
             self.counts.delivered_no_ack -= 1;
         }
         self.counts.redelivered -= u64::from(delivery.redelivered);
-        self.ready.put_back(Entry {
+        let mut entry = Entry {
             sequence: delivery.place.sequence,
             expires_at_ms: delivery.place.expires_at_ms,
             message: delivery.message,
             redelivered: delivery.redelivered,
-        });
+            stored: delivery.place.stored,
+        };
+        let no_ack = delivery.id.is_none();
+        let again = if no_ack { self.note_returned(&mut entry) } else { None };
+        self.ready.put_back(entry);
+        again
     }
 
     /// The sink of a consumer has no room; nothing goes to it until it is resumed.
@@ -108,6 +114,7 @@ impl Queue {
     /// Drops the ready messages, and answers how many they were.
     pub fn purge(&mut self) -> u64 {
         let purged = self.ready.len() as u64;
+        self.note_purge();
         self.ready.clear();
         purged
     }
@@ -115,7 +122,16 @@ impl Queue {
     fn hand_out(&mut self, entry: Entry, consumer: Option<ConsumerId>, no_ack: bool) -> Delivery {
         let message = entry.message.clone();
         let redelivered = entry.redelivered;
-        let place = Place { sequence: entry.sequence, expires_at_ms: entry.expires_at_ms };
+        let place = Place {
+            sequence: entry.sequence,
+            expires_at_ms: entry.expires_at_ms,
+            stored: entry.stored,
+        };
+        if no_ack {
+            self.note_left(entry.sequence, entry.stored);
+        } else {
+            self.note_handed_out(&entry);
+        }
         self.counts.redelivered += u64::from(redelivered);
         let id = (!no_ack).then(|| self.put_unacked(entry, consumer));
         Delivery { queue: self.id, id, message, redelivered, place }

@@ -3,12 +3,15 @@
 use shunt_types::Message;
 
 use super::{Dead, DeathReason, Entry, Overflow, Queue};
+use crate::durable::{Left, Target};
 
 /// What the queue says to a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Enqueued {
     /// It is in the queue.
     Accepted,
+    /// It is in the queue, and has to be written to the log.
+    Logged(Target),
     /// The queue is full and refuses publishers.
     Rejected,
 }
@@ -27,7 +30,7 @@ impl Queue {
             let no_taker = !self.consumers.has_room();
             if no_taker && self.is_over(1, message.body().len() as u64) {
                 if self.settings.overflow == Overflow::RejectPublishDeadLetter {
-                    self.bury(message, DeathReason::Maxlen);
+                    self.mourn(message, DeathReason::Maxlen, None);
                 }
                 return Enqueued::Rejected;
             }
@@ -36,8 +39,10 @@ impl Queue {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
         self.counts.published += 1;
-        self.ready.push(Entry { sequence, expires_at_ms, message, redelivered: false });
-        Enqueued::Accepted
+        let target = self.target(&message, sequence, expires_at_ms);
+        let stored = Self::stored_as(target.as_ref());
+        self.ready.push(Entry { sequence, expires_at_ms, message, redelivered: false, stored });
+        target.map_or(Enqueued::Accepted, Enqueued::Logged)
     }
 
     /// Drops from the head what is over the bound; call it after delivering.
@@ -47,7 +52,7 @@ impl Queue {
         }
         while self.is_bounded() && self.is_over(0, 0) {
             let Some(entry) = self.ready.pop_least() else { return };
-            self.bury(entry.message, DeathReason::Maxlen);
+            self.bury(entry, DeathReason::Maxlen);
         }
     }
 
@@ -58,9 +63,19 @@ impl Queue {
             || self.settings.max_length_bytes.is_some_and(|max| size > max)
     }
 
-    pub(super) fn bury(&mut self, message: Message, reason: DeathReason) {
+    /// A message is dead: it leaves the queue for its dead-letter exchange, or for good.
+    pub(super) fn bury(&mut self, entry: Entry, reason: DeathReason) {
         if self.settings.dead_letter.is_some() {
-            self.dead.push(Dead { message, reason });
+            let left = self.left(entry.sequence, entry.stored);
+            self.mourn(entry.message, reason, left);
+        } else {
+            self.note_left(entry.sequence, entry.stored);
+        }
+    }
+
+    fn mourn(&mut self, message: Message, reason: DeathReason, left: Option<Left>) {
+        if self.settings.dead_letter.is_some() {
+            self.dead.push(Dead { message, reason, left });
         }
     }
 }

@@ -22,7 +22,7 @@ impl Queue {
     /// delivered, so that a time to live of 0 means "now or never".
     pub(super) fn expire_before(&mut self, now_ms: u64) {
         while let Some(entry) = self.ready.pop_head_if(|entry| entry.expires_at_ms < now_ms) {
-            self.bury(entry.message, DeathReason::Expired);
+            self.bury(entry, DeathReason::Expired);
         }
     }
 

@@ -9,6 +9,7 @@ mod consumers;
 mod deliver;
 mod enqueue;
 mod expire;
+mod logged;
 mod ready;
 mod settings;
 mod settle;
@@ -24,7 +25,11 @@ pub use settings::{DeadLetterTarget, Overflow, QueueSettings};
 pub use settle::Settlement;
 
 use consumers::Consumers;
+use logged::QueueLog;
+pub(crate) use logged::Stored;
 use ready::Ready;
+
+use crate::durable::Left;
 
 /// A message in a queue.
 #[derive(Clone, Debug)]
@@ -35,6 +40,8 @@ struct Entry {
     expires_at_ms: u64,
     message: Message,
     redelivered: bool,
+    /// Where the log has it.
+    stored: Stored,
 }
 
 /// A message that was handed out and is not settled.
@@ -75,6 +82,8 @@ pub struct Dead {
     pub message: Message,
     /// Why.
     pub reason: DeathReason,
+    /// How the log is told that it left the queue.
+    pub(crate) left: Option<Left>,
 }
 
 /// What the queue counted since it was declared, and how it stands now.
@@ -122,6 +131,8 @@ pub struct Queue {
     unused_since_ms: u64,
     counts: QueueStats,
     dead: Vec<Dead>,
+    /// For a durable queue.
+    log: Option<QueueLog>,
 }
 
 impl Queue {
@@ -139,6 +150,7 @@ impl Queue {
             unused_since_ms: now_ms,
             counts: QueueStats::default(),
             dead: Vec::new(),
+            log: None,
         }
     }
 

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::Entry;
+use shunt_types::Message;
+
+use super::{Entry, Stored};
 
 /// The ready messages, one lane for each priority; a queue without priorities has one lane.
 pub(super) struct Ready {
@@ -52,6 +54,36 @@ impl Ready {
 
     pub(super) fn len(&self) -> usize {
         self.len
+    }
+
+    pub(super) fn lane_count(&self) -> usize {
+        self.lanes.len()
+    }
+
+    /// The lane of a message's priority; a higher one than the queue has is the highest.
+    pub(super) fn lane_of(&self, message: &Message) -> usize {
+        usize::from(message.priority()).min(self.lanes.len() - 1)
+    }
+
+    /// Every message, in no particular order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
+        self.lanes.iter().flat_map(|lane| lane.returned.values().chain(&lane.fresh))
+    }
+
+    /// Where the log has each message.
+    pub(super) fn stored(&self) -> Vec<Stored> {
+        self.iter().map(|entry| entry.stored).collect()
+    }
+
+    /// The message of that sequence.
+    pub(super) fn find_mut(&mut self, sequence: u64) -> Option<&mut Entry> {
+        self.lanes.iter_mut().find_map(|lane| {
+            // New messages are looked for most, and they stand in the order of their sequences.
+            match lane.fresh.binary_search_by_key(&sequence, |entry| entry.sequence) {
+                Ok(index) => lane.fresh.get_mut(index),
+                Err(_) => lane.returned.get_mut(&sequence),
+            }
+        })
     }
 
     /// Bytes of the bodies.
@@ -112,8 +144,8 @@ impl Ready {
     }
 
     fn lane(&mut self, entry: &Entry) -> &mut Lane {
-        let priority = usize::from(entry.message.priority()).min(self.lanes.len() - 1);
-        &mut self.lanes[priority]
+        let lane = self.lane_of(&entry.message);
+        &mut self.lanes[lane]
     }
 
     fn count(&mut self, entry: &Entry) {

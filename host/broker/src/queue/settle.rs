@@ -20,12 +20,15 @@ impl Queue {
     pub fn settle(&mut self, delivery: DeliveryId, settlement: Settlement) -> bool {
         let Some(mut unacked) = self.take_unacked(delivery) else { return false };
         match settlement {
-            Settlement::Ack => self.counts.acked += 1,
+            Settlement::Ack => {
+                self.counts.acked += 1;
+                self.note_left(unacked.entry.sequence, unacked.entry.stored);
+            }
             Settlement::Requeue => {
                 unacked.entry.redelivered = true;
                 self.ready.put_back(unacked.entry);
             }
-            Settlement::Reject => self.bury(unacked.entry.message, DeathReason::Rejected),
+            Settlement::Reject => self.bury(unacked.entry, DeathReason::Rejected),
         }
         if let Some(consumer) = unacked.consumer {
             self.consumers.give_back(consumer);

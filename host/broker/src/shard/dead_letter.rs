@@ -21,14 +21,22 @@ impl Shard {
         let Some(target) = slot.queue.settings().dead_letter.clone() else { return };
         let queue = slot.name.clone();
         let topology = slot.vhost.topology();
-        let Some(exchange) = topology.exchange_named(target.exchange.as_str()) else { return };
+        let Some(exchange) = topology.exchange_named(target.exchange.as_str()) else {
+            dead.into_iter().filter_map(|dead| dead.left).for_each(|left| {
+                self.left_as_letter(left);
+            });
+            return;
+        };
         for dead in dead {
-            let Ok(message) = letter(&dead, queue.as_str(), &target, now_s) else { continue };
+            let Ok(message) = letter(&dead, queue.as_str(), &target, now_s) else {
+                dead.left.into_iter().for_each(|left| self.left_as_letter(left));
+                continue;
+            };
             let visited = cycle(&message, &topology);
             let options = PublishOptions { topology: &topology, exchange, user: "", confirm: None };
             // A key of the queue's own stands for every other.
             let keys = if target.routing_key.is_some() { Keys::Own } else { Keys::All };
-            self.publish_letter(&options, message, keys, &visited);
+            self.publish_letter(&options, message, keys, &visited, dead.left);
         }
     }
 }

@@ -25,6 +25,10 @@ pub enum Task {
     Settle(Vec<(QueueId, DeliveryId, Settlement)>),
     /// A consumer has room again.
     Resume(QueueId, ConsumerId),
+    /// The log is on disk up to this position.
+    Synced(u64),
+    /// The log takes nothing more.
+    LogFailed,
     /// Anything that is not on the path of a message.
     Call(Box<dyn FnOnce(&mut Shard) + Send>),
 }
@@ -83,6 +87,11 @@ impl Inbox {
     /// Takes back the creation of a queue that the rest of the log deletes again.
     pub(crate) fn retract(&self, queue: QueueId) {
         self.posted.lock().creations.retain(|creation| creation.id != queue);
+    }
+
+    /// Looks at each queue that is to be made.
+    pub(crate) fn each_creation(&self, look: impl FnMut(&mut Creation)) {
+        self.posted.lock().creations.iter_mut().for_each(look);
     }
 
     /// Takes only the queues that are to be made.

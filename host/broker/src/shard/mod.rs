@@ -6,6 +6,7 @@
 
 mod dead_letter;
 mod inbox;
+mod log;
 mod publish;
 mod requests;
 #[cfg(test)]
@@ -18,10 +19,12 @@ use shunt_types::{Message, QueueId, ShardId};
 
 use inbox::PublishBatch;
 pub use inbox::{Inbox, Task};
+use log::ShardLog;
 pub use publish::{PublishOptions, PublishOutcome, Publisher, RemotePublisher};
 pub use requests::{Consumer, DeleteOptions};
 
 use crate::broker::Broker;
+use crate::durable::{QueueUid, RecoveredQueue};
 use crate::ports::{CancelReason, ConfirmSink, Confirmation, ConsumerSink, Flow};
 use crate::queue::{ConsumerId, Enqueued, Queue, QueueSettings, Settlement};
 use shunt_routing::Walk;
@@ -58,6 +61,7 @@ pub struct Shard {
     walk: Walk,
     /// Answers for publishers on other shards, of the batch that is being worked on.
     confirmations: Vec<Confirmation>,
+    log: ShardLog,
 }
 
 /// What is collected for one other shard.
@@ -83,6 +87,7 @@ impl Shard {
             outboxes,
             walk: Walk::new(),
             confirmations: Vec::new(),
+            log: ShardLog::default(),
         }
     }
 
@@ -123,16 +128,26 @@ impl Shard {
                 }
             }
             Task::Resume(queue, consumer) => self.resume(queue, consumer),
+            Task::Synced(position) => self.synced(position),
+            Task::LogFailed => self.log_failed(),
             Task::Call(call) => call(self),
         }
     }
 
     fn take_batch(&mut self, batch: PublishBatch) {
         for (queue, message, token) in batch.items {
-            let accepted = self.enqueue(queue, message) == Enqueued::Accepted;
+            let confirm = token.zip(batch.reply.as_ref());
+            let accepted = match self.enqueue(queue, message, confirm) {
+                Enqueued::Accepted => true,
+                Enqueued::Rejected => false,
+                // Answered when it is on disk.
+                Enqueued::Logged(_) => continue,
+            };
             self.confirmations.extend(token.map(|token| Confirmation { token, accepted }));
         }
-        if let Some(reply) = batch.reply {
+        if let Some(reply) = batch.reply
+            && !self.confirmations.is_empty()
+        {
             reply.confirm(&self.confirmations);
         }
         self.confirmations.clear();
@@ -140,15 +155,25 @@ impl Shard {
 
     /// Puts a message into one of this shard's queues. A queue that is gone takes it and drops
     /// it, as RabbitMQ confirms a publish to a queue deleted meanwhile.
-    fn enqueue(&mut self, id: QueueId, message: Message) -> Enqueued {
+    fn enqueue(
+        &mut self,
+        id: QueueId,
+        message: Message,
+        confirm: Option<(u64, &Arc<dyn ConfirmSink>)>,
+    ) -> Enqueued {
         let now_ms = self.now_ms;
         let Some(slot) = self.slot(id) else { return Enqueued::Accepted };
         if slot.queue.is_bounded() {
             self.deal(id.slot());
         }
         let Some(slot) = self.slot(id) else { return Enqueued::Accepted };
+        let is_bounded = slot.queue.is_bounded();
+        let kept = slot.queue.uid().map(|_| message.clone());
         let outcome = slot.queue.enqueue(now_ms, message);
-        if slot.queue.is_bounded() {
+        if let (Enqueued::Logged(target), Some(message)) = (outcome, kept) {
+            self.journal_enqueued(id.slot(), target, &message, confirm);
+        }
+        if is_bounded {
             self.deal(id.slot());
         }
         self.mark_dirty(id.slot());
@@ -191,6 +216,7 @@ impl Shard {
     /// Deals out what came in, and sends off what goes to other shards. Once per batch.
     pub fn flush(&mut self) {
         // Dead letters reach other queues of this shard, so dealing may make more work.
+        self.append_journal();
         loop {
             if let Some(index) = self.dirty.pop() {
                 if let Some(slot) = self.slots.get_mut(index as usize).and_then(Option::as_mut) {
@@ -203,6 +229,7 @@ impl Shard {
                 break;
             }
         }
+        self.append_journal();
         for (shard, outbox) in self.outboxes.iter_mut().enumerate() {
             let inbox = self.broker.inbox(ShardId(shard as u16));
             if !outbox.publishes.is_empty() {
@@ -216,6 +243,10 @@ impl Shard {
 
     /// Hands out what one queue can hand out, then expires and drops what is over.
     fn deal(&mut self, index: u32) {
+        // What leaves a queue must have its place in the log by then.
+        if self.log.journal.has_messages() {
+            self.append_journal();
+        }
         let now_ms = self.now_ms;
         let Some(slot) = self.slots.get_mut(index as usize).and_then(Option::as_mut) else {
             return;
@@ -224,7 +255,8 @@ impl Shard {
         let mut several = false;
         while let Some((consumer, delivery)) = slot.queue.next_delivery(now_ms) {
             let Some(sink) = slot.sinks.get_mut(consumer.slot()).and_then(Option::as_mut) else {
-                slot.queue.undeliver(consumer, delivery);
+                // Nothing has told the log yet that the message left.
+                let _ = slot.queue.undeliver(consumer, delivery);
                 continue;
             };
             several |= last.is_some_and(|last| last != consumer);
@@ -232,7 +264,9 @@ impl Shard {
             match sink.deliver(Consumer { queue: slot.queue.id(), id: consumer }, delivery) {
                 Flow::Open => {}
                 Flow::Full => slot.queue.pause(consumer),
-                Flow::Refused(delivery) => slot.queue.undeliver(consumer, delivery),
+                Flow::Refused(delivery) => {
+                    let _ = slot.queue.undeliver(consumer, delivery);
+                }
             }
         }
         if several {
@@ -252,6 +286,7 @@ impl Shard {
         if slot.queue.has_dead() && !std::mem::replace(&mut slot.has_letters, true) {
             self.with_letters.push(index);
         }
+        self.collect(index);
     }
 
     /// When [`Shard::run_deadlines`] wants to be called next; Unix milliseconds.
@@ -286,8 +321,15 @@ impl Shard {
         if self.slots.len() <= index {
             self.slots.resize_with(index + 1, || None);
         }
+        let mut queue = Queue::new(creation.id, creation.settings, self.now_ms);
+        if let Some(uid) = creation.uid {
+            queue = queue.with_log(uid);
+        }
+        if let Some(recovered) = creation.recovered {
+            queue.restore(recovered);
+        }
         self.slots[index] = Some(Slot {
-            queue: Queue::new(creation.id, creation.settings, self.now_ms),
+            queue,
             vhost: creation.vhost,
             name: creation.name,
             auto_delete: creation.auto_delete,
@@ -305,7 +347,9 @@ impl Shard {
         if self.slot(id).is_none() {
             return 0;
         }
+        self.append_journal();
         let Some(mut slot) = self.slots[id.slot() as usize].take() else { return 0 };
+        self.collect_deleted(&slot);
         self.deadlines.remove(&(slot.deadline_ms, id.slot()));
         for sink in slot.sinks.iter_mut().flatten() {
             sink.cancelled(CancelReason::QueueDeleted);
@@ -350,6 +394,10 @@ pub(crate) struct Creation {
     pub(crate) name: shunt_types::QueueName,
     pub(crate) auto_delete: bool,
     pub(crate) settings: QueueSettings,
+    /// How the log names it, if the log keeps its messages.
+    pub(crate) uid: Option<QueueUid>,
+    /// What the log kept.
+    pub(crate) recovered: Option<RecoveredQueue>,
 }
 
 /// Whether and where the answers of queues on other shards are wanted.

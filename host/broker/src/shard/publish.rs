@@ -1,6 +1,7 @@
 //! A publish: from the exchange to the queues, on any thread.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 use shunt_routing::{Exchange, Header, RouteFailure, Walk};
 use shunt_types::{
@@ -8,8 +9,10 @@ use shunt_types::{
 };
 use smallvec::SmallVec;
 
+use super::log::LetterDelivered;
 use super::{Outbox, PublishBatch, Shard, Task};
 use crate::broker::Broker;
+use crate::durable::Left;
 use crate::metadata::Topology;
 use crate::ports::ConfirmSink;
 use crate::queue::Enqueued;
@@ -96,18 +99,50 @@ impl Shard {
         message: Message,
         keys: Keys,
         except: &[QueueId],
+        left: Option<Left>,
     ) {
         let mut walk = std::mem::take(&mut self.walk);
+        let journalled = self.log.journal.message_count();
+        let mut remote = Vec::new();
         match route(&mut walk, options, message, keys) {
             Ok(Routed::To(message)) => {
                 for &queue in walk.queues().iter().filter(|queue| !except.contains(queue)) {
-                    self.dispatch(queue, message.clone(), options);
+                    if queue.shard() == self.id {
+                        self.dispatch(queue, message.clone(), options);
+                    } else {
+                        remote.push((queue, message.clone()));
+                    }
                 }
             }
             Ok(Routed::Failed(_)) => self.broker.counters().messages_route_failed.add(1),
             Ok(Routed::Nowhere) | Err(_) => {}
         }
         self.walk = walk;
+        let Some(left) = left else {
+            return remote.into_iter().for_each(|(queue, message)| {
+                self.dispatch(queue, message, options);
+            });
+        };
+        if remote.is_empty() {
+            // One record for both, where the letter has one.
+            if self.log.journal.message_count() > journalled {
+                self.log.journal_became_last(left);
+            } else {
+                self.left_as_letter(left);
+            }
+            return;
+        }
+        // The dead message stays in the log until the letter is safe on the other shards.
+        let delivered: Arc<dyn ConfirmSink> = Arc::new(LetterDelivered {
+            broker: self.broker.clone(),
+            shard: self.id,
+            left,
+            remaining: AtomicUsize::new(remote.len()),
+        });
+        let options = PublishOptions { confirm: Some((0, &delivered)), ..*options };
+        for (queue, message) in remote {
+            self.dispatch(queue, message, &options);
+        }
     }
 
     fn dispatch(
@@ -117,7 +152,11 @@ impl Shard {
         options: &PublishOptions<'_>,
     ) -> Option<Enqueued> {
         if queue.shard() == self.id {
-            return Some(self.enqueue(queue, message));
+            return match self.enqueue(queue, message, options.confirm) {
+                // The answer comes when it is on disk.
+                Enqueued::Logged(_) => None,
+                enqueued => Some(enqueued),
+            };
         }
         self.outboxes[usize::from(queue.shard().0)].publish(queue, message, options.confirm);
         None

@@ -91,7 +91,10 @@ impl Shard {
     pub fn return_undelivered(&mut self, consumer: ConsumerId, delivery: Delivery) {
         let queue = delivery.queue;
         if let Some(slot) = self.slot(queue) {
-            slot.queue.undeliver(consumer, delivery);
+            let message = delivery.message.clone();
+            if let Some(target) = slot.queue.undeliver(consumer, delivery) {
+                self.journal_enqueued(queue.slot(), target, &message, None);
+            }
             self.mark_dirty(queue.slot());
         }
     }
@@ -105,6 +108,8 @@ impl Shard {
         queue: QueueId,
         no_ack: bool,
     ) -> Result<Option<(Delivery, u64)>, AmqpError> {
+        // What leaves the queue must have its place in the log by then.
+        self.append_journal();
         let now_ms = self.now_ms;
         let slot = self.slot(queue).ok_or_else(gone)?;
         let fetched = slot.queue.fetch(now_ms, no_ack);
@@ -130,7 +135,10 @@ impl Shard {
     /// # Errors
     /// `NOT_FOUND` (404) for a queue that is gone.
     pub fn purge(&mut self, queue: QueueId) -> Result<u64, AmqpError> {
-        Ok(self.slot(queue).ok_or_else(gone)?.queue.purge())
+        self.append_journal();
+        let purged = self.slot(queue).ok_or_else(gone)?.queue.purge();
+        self.collect(queue.slot());
+        Ok(purged)
     }
 
     /// Deletes a queue, and answers how many messages were ready; 0 for a queue that is gone.

@@ -8,6 +8,7 @@ use anyhow::{Context, bail, ensure};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use shunt_auth::{AccessChange, HashingAlgorithm, PasswordHash};
+use shunt_broker::durable::QueueUid;
 use shunt_broker::metadata::{
     BindingDefinition, Command, DestinationName, ExchangeDefinition, QueueDefinition,
 };
@@ -39,7 +40,7 @@ pub(super) enum BrokerRecord {
     DeleteVhost { vhost: String },
     DeclareExchange { vhost: String, exchange: ExchangeFields },
     DeleteExchange { vhost: String, exchange: String },
-    DeclareQueue { vhost: String, queue: QueueFields },
+    DeclareQueue { vhost: String, queue: QueueFields, uid: u64 },
     DeleteQueue { vhost: String, queue: String },
     Bind { vhost: String, binding: BindingFields },
     Unbind { vhost: String, binding: BindingFields },
@@ -185,7 +186,8 @@ impl BrokerRecord {
             Command::DeleteExchange { vhost, exchange } => {
                 Self::DeleteExchange { vhost: vhost.to_string(), exchange: exchange.to_string() }
             }
-            Command::DeclareQueue { vhost, queue } => Self::DeclareQueue {
+            Command::DeclareQueue { vhost, queue, uid } => Self::DeclareQueue {
+                uid: uid.0,
                 vhost: vhost.to_string(),
                 queue: QueueFields {
                     name: queue.name.to_string(),
@@ -225,7 +227,8 @@ impl BrokerRecord {
                 vhost: VhostName::new(&vhost)?,
                 exchange: ExchangeName::new(&exchange)?,
             },
-            Self::DeclareQueue { vhost, queue } => Command::DeclareQueue {
+            Self::DeclareQueue { vhost, queue, uid } => Command::DeclareQueue {
+                uid: QueueUid(uid),
                 vhost: VhostName::new(&vhost)?,
                 queue: QueueDefinition {
                     name: QueueName::new(&queue.name)?,

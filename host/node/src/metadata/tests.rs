@@ -1,6 +1,7 @@
 //! What is written comes back the same.
 
 use shunt_auth::PasswordHash;
+use shunt_broker::durable::QueueUid;
 use shunt_broker::metadata::{BindingDefinition, DestinationName, QueueDefinition};
 use shunt_types::{ExchangeName, FieldTable, QueueName, Value};
 use shunt_wasm::{Capabilities, Capability, Destinations, LimitOverrides, StoredVersion};
@@ -49,6 +50,7 @@ fn contents() -> Contents {
                     auto_delete: false,
                     arguments: arguments.clone(),
                 },
+                uid: QueueUid(7),
             },
             Command::Bind {
                 vhost,

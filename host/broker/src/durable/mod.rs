@@ -1,0 +1,20 @@
+//! What durable queues keep in the node's log, and how they come back from it.
+//!
+//! A persistent message in a durable queue is a record of the log ([`record`]); what leaves a
+//! queue is a smaller one. A shard collects its records while it works ([`journal`]) and hands
+//! them to the log once per batch, before it deals anything out; a confirm waits until the log
+//! says that its batch is on disk. At start the log's records make the queues' contents again
+//! ([`recovery`]). Space comes back from the oldest end of the log ([`reclaim`]).
+
+mod journal;
+mod node;
+mod reclaim;
+mod record;
+mod recovery;
+
+pub use record::{QueueUid, RecordError, Target};
+pub use recovery::{RecoveredQueue, Recovery};
+
+pub(crate) use journal::{Journal, Left};
+pub(crate) use node::MessageLog;
+pub(crate) use reclaim::{Evacuation, share};

@@ -1,0 +1,141 @@
+//! What the shards share of the log: the log itself, how much of it lives, who waits for it.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::{Mutex, MutexGuard};
+use shunt_storage::{SegmentLog, SyncOutcome};
+use shunt_types::ShardId;
+
+use super::reclaim::{Usage, share};
+use super::record::QueueUid;
+use super::recovery::{RecoveredQueue, Recovery};
+use crate::broker::Broker;
+use crate::ports::OnDurable;
+use crate::shard::Task;
+
+/// The node's log of messages, where it keeps one.
+#[derive(Default)]
+pub(crate) struct MessageLog {
+    log: OnceLock<Arc<SegmentLog>>,
+    usage: Mutex<Usage>,
+    /// Some shard moves live messages out of the oldest segment now.
+    evacuating: AtomicBool,
+    recovery: Mutex<Recovery>,
+    last_uid: AtomicU64,
+    waiters: Mutex<Waiters>,
+}
+
+/// Who waits for a position, other than publishers.
+#[derive(Default)]
+struct Waiters {
+    durable: u64,
+    failed: bool,
+    waiting: Vec<(u64, OnDurable)>,
+}
+
+impl Broker {
+    /// Hands over what the log kept, before the declarations are restored.
+    pub fn set_recovery(&self, recovery: Recovery) {
+        *self.messages().recovery.lock() = recovery;
+    }
+
+    /// Gives each queue that was restored what the log kept of it, and drops what belongs to no
+    /// queue any more; answers how many messages came back, and how many were dropped.
+    pub fn finish_recovery(&self) -> (usize, usize) {
+        let before = self.messages().recovery.lock().messages();
+        for shard in 0..self.shard_count() {
+            self.inbox(ShardId(shard)).each_creation(|creation| {
+                creation.recovered = creation.uid.and_then(|uid| self.recover_queue(uid));
+            });
+        }
+        let dropped = std::mem::take(&mut *self.messages().recovery.lock()).messages();
+        (before - dropped, dropped)
+    }
+
+    /// Gives the broker its log, before the shards run. Without one, durable queues live in
+    /// memory alone.
+    pub fn set_message_log(&self, log: Arc<SegmentLog>) {
+        // A broker has one log in its life.
+        let _ = self.messages().log.set(log);
+    }
+
+    /// The log said how far it is on disk; on the log's own thread.
+    pub fn message_log_said(&self, outcome: &SyncOutcome) {
+        let (task, result): (fn(u64) -> Task, _) = match outcome {
+            SyncOutcome::Durable(_) => (Task::Synced, Ok(())),
+            SyncOutcome::Failed(error) => (|_| Task::LogFailed, Err(error.to_string())),
+            _ => return,
+        };
+        let position = if let SyncOutcome::Durable(position) = outcome { position.0 } else { 0 };
+        for shard in 0..self.shard_count() {
+            self.inbox(ShardId(shard)).post(task(position));
+        }
+        let due: Vec<_> = {
+            let mut waiters = self.messages().waiters.lock();
+            waiters.durable = waiters.durable.max(position);
+            waiters.failed |= result.is_err();
+            let (durable, failed) = (waiters.durable, waiters.failed);
+            waiters.waiting.extract_if(.., |(at, _)| failed || *at <= durable).collect()
+        };
+        due.into_iter().for_each(|(_, then)| then(result.clone()));
+    }
+
+    /// Calls `then` once the log of messages is on disk up to `position`.
+    pub fn when_messages_durable(&self, position: u64, then: OnDurable) {
+        let mut waiters = self.messages().waiters.lock();
+        if position <= waiters.durable {
+            drop(waiters);
+            then(Ok(()));
+        } else if waiters.failed {
+            drop(waiters);
+            then(Err("the log of messages has failed".to_owned()));
+        } else {
+            waiters.waiting.push((position, then));
+        }
+    }
+
+    /// Bytes of the messages that live in the log.
+    pub fn live_log_bytes(&self) -> u64 {
+        self.usage().live_bytes()
+    }
+
+    pub(crate) fn message_log(&self) -> Option<&SegmentLog> {
+        self.messages().log.get().map(Arc::as_ref)
+    }
+
+    pub(crate) fn usage(&self) -> MutexGuard<'_, Usage> {
+        self.messages().usage.lock()
+    }
+
+    /// Whether the caller may begin to move messages; [`Broker::finish_evacuation`] ends it.
+    pub(crate) fn begin_evacuation(&self) -> bool {
+        !self.messages().evacuating.swap(true, Ordering::AcqRel)
+    }
+
+    pub(crate) fn finish_evacuation(&self) {
+        self.messages().evacuating.store(false, Ordering::Release);
+    }
+
+    /// An id for a queue that is declared; never used again, not even after a restart.
+    pub(crate) fn next_queue_uid(&self) -> QueueUid {
+        // By the clock, so that ids of queues whose declaration is gone from every log don't
+        // come back; by the last one, in case the clock was set back.
+        let by_clock = self.now_ms() << 16;
+        let next = |last: u64| Some(by_clock.max(last + 1));
+        let last = self.messages().last_uid.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
+        QueueUid(by_clock.max(last.unwrap_or_default() + 1))
+    }
+
+    /// Notes the id of a queue that was declared in an earlier life, and answers what the log
+    /// kept of it.
+    fn recover_queue(&self, uid: QueueUid) -> Option<RecoveredQueue> {
+        self.messages().last_uid.fetch_max(uid.0, Ordering::AcqRel);
+        let recovered = self.messages().recovery.lock().take(uid)?;
+        let mut usage = self.usage();
+        for entry in recovered.entries.values() {
+            usage.add(entry.position.segment, share(entry.position, entry.shares));
+        }
+        Some(recovered)
+    }
+}

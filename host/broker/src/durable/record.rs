@@ -1,0 +1,290 @@
+//! The records of durable queues in the node's log.
+//!
+//! ```text
+//! message    version u8 | targets u16 | target* | settled u16 | (queue u64, sequence u64)*
+//!            | names u16 | properties u32 | names | properties | body
+//! target     queue u64 | sequence u64 | expires at u64 | priority lane and redelivered u8
+//! settled    version u8 | (queue u64, sequence u64)*
+//! handed out version u8 | (queue u64, lane u8, sequence u64)*
+//! dropped    version u8 | queue u64 | below u64 | kept u32 | sequence u64*
+//! deleted    version u8 | queue u64
+//! ```
+//! Numbers are little-endian. A message stands once, however many queues of its shard it went to; what dead-lettering settles stands in the
+//! same record as the letter, so that neither is there without the other. A queue is named by the id that its declaration was given, which is never used again.
+
+use shunt_types::{Message, MessageBody, Reader};
+
+/// Version of the records' format.
+const VERSION: u8 = 1;
+
+/// A queue's id in the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct QueueUid(pub u64);
+
+/// A message's place in one queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The queue.
+    pub queue: QueueUid,
+    /// The message's place in the queue's order.
+    pub sequence: u64,
+    /// Unix milliseconds; `u64::MAX` for never.
+    pub expires_at_ms: u64,
+    /// Whether it was handed out before.
+    pub redelivered: bool,
+}
+
+/// What the log says.
+#[derive(Debug)]
+pub(crate) enum Record {
+    /// A message is in these queues, and what is settled by that.
+    Message { targets: Vec<Target>, settled: Vec<(QueueUid, u64)>, message: Message },
+    /// Messages left their queues.
+    Settled(Vec<(QueueUid, u64)>),
+    /// All messages of a lane up to a sequence were handed out.
+    HandedOut(Vec<(QueueUid, u8, u64)>),
+    /// Everything below a sequence left the queue, but for these.
+    Dropped { queue: QueueUid, below: u64, kept: Vec<u64> },
+    /// The queue was deleted.
+    Deleted(QueueUid),
+}
+
+/// Kinds of records in the log.
+pub(crate) mod kind {
+    pub(crate) const MESSAGE: u8 = 1;
+    pub(crate) const SETTLED: u8 = 2;
+    pub(crate) const HANDED_OUT: u8 = 3;
+    pub(crate) const DROPPED: u8 = 4;
+    pub(crate) const DELETED: u8 = 5;
+}
+
+/// Why a record has no meaning. Its checksum was right: another version wrote it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RecordError {
+    /// A version that this build doesn't know.
+    #[error("a record of version {0}, this shunt reads version {VERSION}")]
+    UnknownVersion(u8),
+    /// A kind that this build doesn't know.
+    #[error("a record of the unknown kind {0}")]
+    UnknownKind(u8),
+    /// The bytes are no record.
+    #[error("a record of kind {0} can't be read")]
+    Damaged(u8),
+}
+
+/// Writes the payload of a message's record.
+pub(crate) fn put_message(
+    out: &mut Vec<u8>,
+    targets: &[Target],
+    settled: &[(QueueUid, u64)],
+    message: &Message,
+) {
+    out.push(VERSION);
+    out.extend_from_slice(&(targets.len() as u16).to_le_bytes());
+    for target in targets {
+        put_numbers(out, &[target.queue.0, target.sequence, target.expires_at_ms]);
+        out.push(u8::from(target.redelivered));
+    }
+    out.extend_from_slice(&(settled.len() as u16).to_le_bytes());
+    for (queue, sequence) in settled {
+        put_numbers(out, &[queue.0, *sequence]);
+    }
+    let (names, properties) = (message.names(), message.properties().as_bytes());
+    out.extend_from_slice(&(names.len() as u16).to_le_bytes());
+    out.extend_from_slice(&(properties.len() as u32).to_le_bytes());
+    out.extend_from_slice(names);
+    out.extend_from_slice(properties);
+    out.extend_from_slice(message.body());
+}
+
+/// Writes the payload of a record of settled messages.
+pub(crate) fn put_settled(out: &mut Vec<u8>, settled: &[(QueueUid, u64)]) {
+    out.push(VERSION);
+    for (queue, sequence) in settled {
+        put_numbers(out, &[queue.0, *sequence]);
+    }
+}
+
+/// Writes the payload of a record of what was handed out.
+pub(crate) fn put_handed_out(out: &mut Vec<u8>, marks: &[(QueueUid, u8, u64)]) {
+    out.push(VERSION);
+    for (queue, lane, sequence) in marks {
+        put_numbers(out, &[queue.0]);
+        out.push(*lane);
+        put_numbers(out, &[*sequence]);
+    }
+}
+
+/// Writes the payload of a record of a purge.
+pub(crate) fn put_dropped(out: &mut Vec<u8>, queue: QueueUid, below: u64, kept: &[u64]) {
+    out.push(VERSION);
+    put_numbers(out, &[queue.0, below]);
+    out.extend_from_slice(&(kept.len() as u32).to_le_bytes());
+    put_numbers(out, kept);
+}
+
+/// Writes the payload of a record of a queue's deletion.
+pub(crate) fn put_deleted(out: &mut Vec<u8>, queue: QueueUid) {
+    out.push(VERSION);
+    put_numbers(out, &[queue.0]);
+}
+
+fn put_numbers(out: &mut Vec<u8>, numbers: &[u64]) {
+    for number in numbers {
+        out.extend_from_slice(&number.to_le_bytes());
+    }
+}
+
+impl Record {
+    /// Reads a record of the log.
+    pub(crate) fn decode(kind: u8, payload: &[u8]) -> Result<Self, RecordError> {
+        let (&version, bytes) = payload.split_first().ok_or(RecordError::Damaged(kind))?;
+        if version != VERSION {
+            return Err(RecordError::UnknownVersion(version));
+        }
+        let mut cursor = Cursor(Reader::new(bytes));
+        let record = match kind {
+            kind::MESSAGE => cursor.message(),
+            kind::SETTLED => cursor.settled().map(Record::Settled),
+            kind::HANDED_OUT => cursor.handed_out().map(Record::HandedOut),
+            kind::DROPPED => cursor.dropped(),
+            kind::DELETED => cursor.u64().map(|queue| Record::Deleted(QueueUid(queue))),
+            other => return Err(RecordError::UnknownKind(other)),
+        };
+        record.ok_or(RecordError::Damaged(kind))
+    }
+}
+
+/// Little-endian numbers off checked bytes.
+struct Cursor<'a>(Reader<'a>);
+
+impl Cursor<'_> {
+    fn u8(&mut self) -> Option<u8> {
+        self.0.u8().ok()
+    }
+
+    fn u16(&mut self) -> Option<u16> {
+        self.0.u16().ok().map(u16::swap_bytes)
+    }
+
+    fn u32(&mut self) -> Option<u32> {
+        self.0.u32().ok().map(u32::swap_bytes)
+    }
+
+    fn u64(&mut self) -> Option<u64> {
+        self.0.u64().ok().map(u64::swap_bytes)
+    }
+
+    fn pair(&mut self) -> Option<(QueueUid, u64)> {
+        Some((QueueUid(self.u64()?), self.u64()?))
+    }
+
+    fn settled(&mut self) -> Option<Vec<(QueueUid, u64)>> {
+        let mut settled = Vec::new();
+        while !self.0.is_empty() {
+            settled.push(self.pair()?);
+        }
+        Some(settled)
+    }
+
+    fn handed_out(&mut self) -> Option<Vec<(QueueUid, u8, u64)>> {
+        let mut marks = Vec::new();
+        while !self.0.is_empty() {
+            marks.push((QueueUid(self.u64()?), self.u8()?, self.u64()?));
+        }
+        Some(marks)
+    }
+
+    fn dropped(&mut self) -> Option<Record> {
+        let (queue, below) = self.pair()?;
+        let count = self.u32()?;
+        let kept = (0..count).map(|_| self.u64()).collect::<Option<_>>()?;
+        Some(Record::Dropped { queue, below, kept })
+    }
+
+    fn message(&mut self) -> Option<Record> {
+        let count = self.u16()?;
+        let targets = (0..count).map(|_| self.target()).collect::<Option<_>>()?;
+        let count = self.u16()?;
+        let settled = (0..count).map(|_| self.pair()).collect::<Option<_>>()?;
+        let names = self.u16()?;
+        let properties = self.u32()?;
+        let mut names = Reader::new(self.0.bytes(names.into()).ok()?);
+        let properties = self.0.bytes(properties as usize).ok()?;
+        let (exchange, key) = (names.short_string().ok()?, names.short_string().ok()?);
+        let body = MessageBody::Borrowed(self.0.rest());
+        let message = Message::new(exchange, key, properties, body).ok()?;
+        Some(Record::Message { targets, settled, message })
+    }
+
+    fn target(&mut self) -> Option<Target> {
+        Some(Target {
+            queue: QueueUid(self.u64()?),
+            sequence: self.u64()?,
+            expires_at_ms: self.u64()?,
+            redelivered: self.u8()? != 0,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use shunt_types::Properties;
+
+    use super::*;
+
+    #[test]
+    fn a_message_comes_back_with_its_targets() {
+        let message = Message::build(
+            "orders",
+            "eu",
+            &Properties { delivery_mode: Some(2), ..Properties::default() },
+            b"body",
+        )
+        .unwrap();
+        let target =
+            Target { queue: QueueUid(7), sequence: u64::MAX, expires_at_ms: 5, redelivered: true };
+        let settled = [(QueueUid(1), 2), (QueueUid(3), 4)];
+        let mut bytes = Vec::new();
+        put_message(&mut bytes, &[target], &settled, &message);
+        let Ok(Record::Message { targets, settled: read, message: same }) =
+            Record::decode(kind::MESSAGE, &bytes)
+        else {
+            panic!()
+        };
+        assert_eq!(targets, [target]);
+        assert_eq!(read, settled);
+        assert_eq!(same.names(), message.names());
+        assert_eq!(same.body(), b"body");
+        assert!(same.is_persistent());
+    }
+
+    #[test]
+    fn the_other_records_come_back() {
+        let mut bytes = Vec::new();
+        put_dropped(&mut bytes, QueueUid(1), 9, &[3, 5]);
+        let Ok(Record::Dropped { queue, below, kept }) = Record::decode(kind::DROPPED, &bytes)
+        else {
+            panic!()
+        };
+        assert_eq!((queue, below, &kept[..]), (QueueUid(1), 9, &[3, 5][..]));
+
+        bytes.clear();
+        put_handed_out(&mut bytes, &[(QueueUid(1), 2, 3)]);
+        let Ok(Record::HandedOut(marks)) = Record::decode(kind::HANDED_OUT, &bytes) else {
+            panic!()
+        };
+        assert_eq!(marks, [(QueueUid(1), 2, 3)]);
+    }
+
+    proptest! {
+        #[test]
+        fn hostile_bytes_are_refused_or_read(
+            kind in 0u8..8,
+            bytes in prop::collection::vec(any::<u8>(), 0..120),
+        ) {
+            let _ = Record::decode(kind, &bytes);
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! The shard's side of the node's log: what it journals in a batch, which confirms wait for the
+//! disk, and how it makes room.
+
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use shunt_types::{Message, ShardId};
+
+use super::{Shard, Slot};
+use crate::broker::Broker;
+use crate::durable::{Evacuation, Journal, Left, Target, share};
+use crate::ports::{ConfirmSink, Confirmation};
+use crate::shard::Task;
+
+/// Bytes of messages that one step of an evacuation writes again, so that publishers hardly
+/// notice it.
+const EVACUATED_AT_ONCE: usize = 1024 * 1024;
+
+/// What a shard keeps for the log.
+#[derive(Default)]
+pub(super) struct ShardLog {
+    pub(super) journal: Journal,
+    /// Live bytes by segment that changed in this batch.
+    changes: BTreeMap<u32, i64>,
+    /// Who waits for the messages journalled in this batch.
+    waiting: Vec<(u64, Arc<dyn ConfirmSink>)>,
+    /// Who waits for the disk, by position in the log.
+    unsynced: VecDeque<(u64, Vec<(u64, Arc<dyn ConfirmSink>)>)>,
+    /// The position of the last batch that was handed to the log.
+    last_position: u64,
+    /// What is still to be moved out of a segment: queue's slot, sequence.
+    evacuating: VecDeque<(u32, u64)>,
+}
+
+impl Shard {
+    /// The position that the log must be on disk up to for all that this shard did so far.
+    pub fn logged_position(&mut self) -> u64 {
+        self.append_journal();
+        self.log.last_position
+    }
+
+    /// A message is in a durable queue: it has to be written, and its publisher waits for that.
+    pub(super) fn journal_enqueued(
+        &mut self,
+        slot: u32,
+        target: Target,
+        message: &Message,
+        confirm: Option<(u64, &Arc<dyn ConfirmSink>)>,
+    ) {
+        self.log.journal.enqueued(slot, target, message);
+        self.log.waiting.extend(confirm.map(|(token, sink)| (token, sink.clone())));
+    }
+
+    /// Hands the batch so far to the log, which gives each message its place. Called before
+    /// anything is dealt out, so that what leaves a queue has its place by then.
+    pub(super) fn append_journal(&mut self) {
+        if self.log.journal.is_empty() {
+            return;
+        }
+        let broker = self.broker.clone();
+        let Some(log) = broker.message_log() else { return };
+        let batch = self.log.journal.batch();
+        let appended = {
+            // Held until the new bytes are counted: a segment must not look dead meanwhile.
+            let mut usage = broker.usage();
+            let appended = log.append(&batch, self.log.journal.positions());
+            if appended.is_ok() {
+                for placed in self.log.journal.placed() {
+                    usage.add(placed.position.segment, share(placed.position, placed.shares));
+                    if let Some(Some(slot)) = self.slots.get_mut(placed.slot as usize) {
+                        slot.queue.set_stored(placed.sequence, placed.position, placed.shares);
+                    }
+                }
+            }
+            usage.apply(&mut self.log.changes);
+            appended
+        };
+        let waiting = std::mem::take(&mut self.log.waiting);
+        match appended {
+            Ok(position) => {
+                self.log.last_position = position.0;
+                if !waiting.is_empty() {
+                    self.log.unsynced.push_back((position.0, waiting));
+                }
+            }
+            // Nothing more is written, so nothing more can be promised.
+            Err(_) => answer(waiting, false),
+        }
+    }
+
+    /// The log is on disk up to `position`: confirms leave.
+    pub(super) fn synced(&mut self, position: u64) {
+        while let Some((at, _)) = self.log.unsynced.front()
+            && *at <= position
+        {
+            if let Some((_, waiting)) = self.log.unsynced.pop_front() {
+                answer(waiting, true);
+            }
+        }
+    }
+
+    /// The log has failed: what waits for it is refused.
+    pub(super) fn log_failed(&mut self) {
+        for (_, waiting) in std::mem::take(&mut self.log.unsynced) {
+            answer(waiting, false);
+        }
+    }
+
+    /// Journals what a queue has to tell.
+    pub(super) fn collect(&mut self, index: u32) {
+        let Some(Some(slot)) = self.slots.get_mut(index as usize) else { return };
+        let Some(uid) = slot.queue.uid() else { return };
+        let log = &mut self.log;
+        for left in slot.queue.take_left() {
+            log.left(&left);
+        }
+        for (lane, sequence) in slot.queue.take_handed_out() {
+            log.journal.handed_out(uid, lane, sequence);
+        }
+        if let Some(purge) = slot.queue.take_purged() {
+            log.journal.dropped(uid, purge.below, &purge.kept);
+            for stored in purge.dropped {
+                log.freed(stored.position, stored.shares);
+            }
+        }
+    }
+
+    /// Journals the deletion of a queue.
+    pub(super) fn collect_deleted(&mut self, slot: &Slot) {
+        let Some(uid) = slot.queue.uid() else { return };
+        for stored in slot.queue.all_stored() {
+            self.log.freed(stored.position, stored.shares);
+        }
+        self.log.journal.deleted(uid);
+    }
+
+    /// Journals that a dead message left, once its letter is in every queue that it went to.
+    pub(super) fn left_as_letter(&mut self, left: Left) {
+        self.log.left(&left);
+    }
+
+    /// Gives space back, or begins to make some. Now and then, by one shard.
+    pub fn reclaim(&mut self) {
+        let broker = self.broker.clone();
+        let Some(log) = broker.message_log() else { return };
+        let segments = log.segments();
+        let advice = broker.usage().advise(&segments);
+        match advice {
+            Evacuation::None => {}
+            Evacuation::Remove(number) => log.remove_through(number),
+            Evacuation::Move(segment) if broker.begin_evacuation() => {
+                let shards = Arc::new(AtomicUsize::new(broker.shard_count().into()));
+                for shard in 0..broker.shard_count() {
+                    let shards = shards.clone();
+                    broker.inbox(ShardId(shard)).post(Task::Call(Box::new(move |shard| {
+                        shard.evacuate(segment);
+                        shard.evacuate_some(shards);
+                    })));
+                }
+            }
+            Evacuation::Move(_) => {}
+        }
+    }
+
+    /// Lists what of this shard's queues lives in a segment.
+    fn evacuate(&mut self, segment: u32) {
+        self.append_journal();
+        let mut found = Vec::new();
+        for (index, slot) in (0u32..).zip(&self.slots) {
+            let Some(slot) = slot else { continue };
+            let stored = slot.queue.stored_in(segment);
+            found.extend(stored.into_iter().map(|(offset, sequence)| (offset, index, sequence)));
+        }
+        // In the order of the log, so that what shared a record shares one again.
+        found.sort_unstable();
+        let moved = found.into_iter().map(|(_, index, sequence)| (index, sequence));
+        self.log.evacuating = moved.collect();
+    }
+
+    /// Writes a part of it again, and goes on later; the last shard to finish ends it.
+    fn evacuate_some(&mut self, shards: Arc<AtomicUsize>) {
+        let mut written = 0;
+        while written < EVACUATED_AT_ONCE
+            && let Some((index, sequence)) = self.log.evacuating.pop_front()
+        {
+            let Some(Some(slot)) = self.slots.get_mut(index as usize) else { continue };
+            let Some((target, message, stored)) = slot.queue.record_of(sequence) else { continue };
+            written += message.body().len() + 256;
+            self.log.freed(stored.position, stored.shares);
+            self.log.journal.enqueued(index, target, &message);
+        }
+        self.append_journal();
+        if !self.log.evacuating.is_empty() {
+            let next = Task::Call(Box::new(move |shard: &mut Shard| shard.evacuate_some(shards)));
+            self.broker.inbox(self.id).post(next);
+        } else if shards.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.broker.finish_evacuation();
+        }
+    }
+}
+
+impl ShardLog {
+    /// A dead message left by becoming the one journalled last: one record says both.
+    pub(super) fn journal_became_last(&mut self, left: Left) {
+        self.journal.became_last(left);
+        self.freed(left.position, left.shares);
+    }
+
+    fn left(&mut self, left: &Left) {
+        self.journal.left(left);
+        self.freed(left.position, left.shares);
+    }
+
+    fn freed(&mut self, position: shunt_storage::RecordPosition, shares: u16) {
+        if position.size > 0 {
+            *self.changes.entry(position.segment).or_default() -= share(position, shares);
+        }
+    }
+}
+
+/// Answers publishers, those of one sink at once.
+fn answer(waiting: Vec<(u64, Arc<dyn ConfirmSink>)>, accepted: bool) {
+    let mut confirmations = Vec::new();
+    let mut waiting = waiting.into_iter().peekable();
+    while let Some((token, sink)) = waiting.next() {
+        confirmations.push(Confirmation { token, accepted });
+        let same = waiting.peek().is_some_and(|(_, next)| Arc::ptr_eq(next, &sink));
+        if !same {
+            sink.confirm(&confirmations);
+            confirmations.clear();
+        }
+    }
+}
+
+/// Waits for the queues of other shards that a dead letter went to; then the dead message has
+/// left its own.
+pub(super) struct LetterDelivered {
+    pub(super) broker: Arc<Broker>,
+    pub(super) shard: ShardId,
+    pub(super) left: Left,
+    pub(super) remaining: AtomicUsize,
+}
+
+impl ConfirmSink for LetterDelivered {
+    fn confirm(&self, confirmations: &[Confirmation]) {
+        if self.remaining.fetch_sub(confirmations.len(), Ordering::AcqRel) == confirmations.len() {
+            let left = self.left;
+            self.broker.inbox(self.shard).post(Task::Call(Box::new(move |shard| {
+                shard.left_as_letter(left);
+            })));
+        }
+    }
+}
