@@ -23,6 +23,9 @@ pub(crate) struct ErrorBody {
     /// What the route or the host said about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) detail: Option<String>,
+    /// What an import had applied before it failed, by name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) applied: Option<Vec<String>>,
 }
 
 /// A refusal.
@@ -35,7 +38,7 @@ pub(crate) struct ApiError {
 impl ApiError {
     pub(crate) fn new(status: StatusCode, error: &'static str, reason: impl Into<String>) -> Self {
         let reason = reason.into();
-        Self { status, body: ErrorBody { error, reason, cause: None, detail: None } }
+        Self { status, body: ErrorBody { error, reason, cause: None, detail: None, applied: None } }
     }
 
     pub(crate) fn bad_request(reason: impl Into<String>) -> Self {

@@ -5,6 +5,10 @@
 
 /// Longest body of a request that is neither a message nor a module, in bytes.
 pub(crate) const JSON_BODY_MAX: u64 = 1024 * 1024;
+/// Longest file of definitions, in bytes.
+pub(crate) const DEFINITIONS_MAX: u64 = 64 * 1024 * 1024;
+/// Most problems of such a file that are named in one answer.
+pub(crate) const PROBLEMS_NAMED_MAX: usize = 20;
 /// Longest name of a user, in bytes: it has to fit the property `user-id`.
 pub(crate) const USER_NAME_MAX: usize = 255;
 /// Most tags of a user, and the longest, in bytes.

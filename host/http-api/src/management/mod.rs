@@ -2,6 +2,7 @@
 
 mod binding_key;
 mod bindings;
+mod definitions;
 mod exchanges;
 mod get;
 mod overview;
@@ -48,6 +49,8 @@ pub(crate) fn endpoints() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(permissions::show, permissions::put, permissions::delete))
         .routes(routes!(users::hash_password))
         .routes(routes!(users::hash_password_in_path))
+        .routes(routes!(definitions::export, definitions::import))
+        .routes(routes!(definitions::export_vhost, definitions::import_vhost))
         .routes(routes!(exchanges::list_all))
         .routes(routes!(exchanges::list))
         .routes(routes!(exchanges::show, exchanges::put, exchanges::delete))

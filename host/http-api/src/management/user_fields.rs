@@ -27,7 +27,7 @@ pub(super) struct UserFields {
 
 /// Tags in either form.
 #[derive(Deserialize, ToSchema)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "'tags' must be a list of text, or text with commas")]
 enum Tags {
     List(Vec<String>),
     Text(String),
@@ -72,7 +72,7 @@ impl UserFields {
         let tags = match self.tags {
             None => {
                 return Err(
-                    "the field 'tags' is missing; for a user without tags, give []".to_owned()
+                    "the field 'tags' is missing (for a user without tags, give [])".to_owned()
                 );
             }
             Some(Tags::List(tags)) => tags,
@@ -90,8 +90,8 @@ impl UserFields {
                 return Err("give either 'password' or 'password_hash', not both".to_owned());
             }
             (Some(password), None) if password.is_empty() => {
-                return Err("'password' is empty; for a user who can't log in by password, give \
-                     'password_hash' \"\""
+                return Err("'password' is empty (for a user who can't log in by password, give \
+                     'password_hash' \"\")"
                     .to_owned());
             }
             (Some(password), None) => ReadPassword::Plain(password),

@@ -45,7 +45,7 @@ impl Server {
     pub(crate) async fn with(settings: HttpSettings) -> Self {
         let wakes: Vec<_> = (0..2).map(|_| Arc::new(CondvarWake::default())).collect();
         let mut exchange_types = ExchangeTypes::native();
-        exchange_types.register(Arc::new(Failing));
+        exchange_types.register(Arc::new(Failing::default()));
         let broker = Broker::new(BrokerOptions {
             shards: wakes.iter().map(|wake| wake.clone() as Arc<dyn Wake>).collect(),
             exchange_types,
@@ -185,15 +185,22 @@ impl AccessPort for TestAccess {
     }
 }
 
-/// An exchange type whose every decision fails.
-struct Failing;
+/// An exchange type whose every decision fails. An exchange that is called `fickle` can be made
+/// once; what is asked for a second time is refused.
+#[derive(Default)]
+struct Failing {
+    fickle: AtomicBool,
+}
 
 impl ExchangeType for Failing {
     fn name(&self) -> &'static str {
         "x-failing"
     }
 
-    fn create(&self, _exchange: &ExchangeSpec) -> Result<Box<dyn Matcher>, String> {
+    fn create(&self, exchange: &ExchangeSpec) -> Result<Box<dyn Matcher>, String> {
+        if exchange.name.as_str() == "fickle" && self.fickle.swap(true, Ordering::SeqCst) {
+            return Err("not again".into());
+        }
         Ok(Box::new(FailingMatcher))
     }
 }

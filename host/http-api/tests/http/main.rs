@@ -5,6 +5,7 @@
 mod bindings;
 mod client;
 mod consume;
+mod definitions;
 mod door;
 mod exchanges;
 mod harness;

@@ -1,0 +1,143 @@
+//! The second half of an import: what was checked is done.
+
+use shunt_auth::AccessChange;
+use shunt_broker::metadata::{
+    BindingDefinition, ExchangeDefinition, QueueDeclaration, QueueDefinition,
+};
+use shunt_broker::ports::Position;
+use shunt_types::VhostName;
+use tokio::sync::oneshot;
+
+use super::report::Report;
+use crate::error::ApiError;
+use crate::management::begin_change;
+use crate::server::Api;
+
+/// What is to be done, in this order.
+#[derive(Default)]
+pub(super) struct Plan {
+    pub(super) users: Vec<AccessChange>,
+    pub(super) vhosts: Vec<VhostName>,
+    pub(super) permissions: Vec<AccessChange>,
+    pub(super) exchanges: Vec<(VhostName, ExchangeDefinition)>,
+    pub(super) queues: Vec<(VhostName, QueueDefinition)>,
+    pub(super) bindings: Vec<(VhostName, BindingDefinition)>,
+    /// With what is left out; the counts come while applying.
+    pub(super) report: Report,
+}
+
+/// What was done.
+pub(super) struct Outcome {
+    /// Each by name.
+    pub(super) applied: Vec<String>,
+    pub(super) report: Report,
+    /// Up to where the broker's log has to be on disk.
+    pub(super) position: Position,
+    /// Changes of users and permissions that are on their way to the disk.
+    pub(super) changes: Vec<oneshot::Receiver<Result<(), String>>>,
+    /// Why it ended before its end.
+    pub(super) failure: Option<ApiError>,
+}
+
+impl Plan {
+    /// Does it all, or what can be done before the first failure: the node may have changed
+    /// since the check, or a route may have changed its mind.
+    pub(super) fn apply(self, api: &Api) -> Outcome {
+        let mut outcome = Outcome {
+            applied: Vec::new(),
+            report: Report { imported: Default::default(), not_honoured: self.report.not_honoured },
+            position: Position::default(),
+            changes: Vec::new(),
+            failure: None,
+        };
+        for change in self.users {
+            outcome.change(api, change);
+            outcome.report.imported.users += 1;
+        }
+        for vhost in self.vhosts {
+            let (_, position) = api.broker.create_vhost(&vhost);
+            outcome.done(format!("vhost '{vhost}'"), position);
+            outcome.report.imported.vhosts += 1;
+        }
+        for change in self.permissions {
+            outcome.change(api, change);
+            outcome.report.imported.permissions += 1;
+        }
+        if let Err(failure) = outcome.declare(api, self.exchanges, self.queues, self.bindings) {
+            outcome.failure = Some(failure);
+        }
+        outcome
+    }
+}
+
+impl Outcome {
+    fn done(&mut self, what: String, position: Position) {
+        self.applied.push(what);
+        self.position = self.position.max(position);
+    }
+
+    fn change(&mut self, api: &Api, change: AccessChange) {
+        let what = match &change {
+            AccessChange::PutUser { name, .. } => format!("user '{name}'"),
+            AccessChange::SetPermissions { user, vhost, .. } => {
+                format!("permissions of user '{user}' in vhost '{vhost}'")
+            }
+            // The plan has no others.
+            other => format!("{other:?}"),
+        };
+        self.changes.push(begin_change(api, change));
+        self.applied.push(what);
+    }
+
+    fn declare(
+        &mut self,
+        api: &Api,
+        exchanges: Vec<(VhostName, ExchangeDefinition)>,
+        queues: Vec<(VhostName, QueueDefinition)>,
+        bindings: Vec<(VhostName, BindingDefinition)>,
+    ) -> Result<(), ApiError> {
+        for (vhost, definition) in exchanges {
+            let what = format!("exchange '{}' in vhost '{vhost}'", definition.name);
+            let declared = api.broker.declare_exchange(&vhost, definition);
+            let position = declared.map_err(|error| failed(&what, error))?;
+            self.done(what, position);
+            self.report.imported.exchanges += 1;
+        }
+        for (vhost, definition) in queues {
+            let what = format!("queue '{}' in vhost '{vhost}'", definition.name);
+            let declared = api.broker.declare_queue(&vhost, None, declaration(definition));
+            let declared = declared.map_err(|error| failed(&what, error))?;
+            self.done(what, declared.position);
+            self.report.imported.queues += 1;
+        }
+        for (vhost, definition) in bindings {
+            let what = binding_name(&vhost, &definition);
+            let bound = api.broker.bind(&vhost, None, definition);
+            let position = bound.map_err(|error| failed(&what, error))?;
+            self.done(what, position);
+            self.report.imported.bindings += 1;
+        }
+        Ok(())
+    }
+}
+
+/// A declaration by nobody's connection.
+pub(super) fn declaration(definition: QueueDefinition) -> QueueDeclaration {
+    QueueDeclaration { definition, exclusive_owner: None, server_named: false, near: None }
+}
+
+fn binding_name(vhost: &VhostName, binding: &BindingDefinition) -> String {
+    format!(
+        "binding '{}' from exchange '{}' to '{}' in vhost '{vhost}'",
+        binding.key,
+        binding.source,
+        binding.destination.as_str()
+    )
+}
+
+fn failed(what: &str, error: shunt_types::AmqpError) -> ApiError {
+    ApiError::unavailable(format!(
+        "the import ended before its end, at {what}: {}; 'applied' names what was done",
+        error.explanation
+    ))
+}
