@@ -15,7 +15,7 @@ use shunt_amqp_codec::{Frame, FrameKind, Method, Output, ProtocolHeader};
 use shunt_auth::{AuthError, User};
 use shunt_broker::Shard;
 use shunt_types::limits::FRAME_MAX_MIN;
-use shunt_types::{AmqpError, FieldTable, Reader, ReplyCode, TableRef, Value, ValueRef};
+use shunt_types::{AmqpError, FieldTable, MethodId, Reader, ReplyCode, TableRef, Value, ValueRef};
 
 use super::input::Input;
 use super::permissions::Permissions;
@@ -143,7 +143,11 @@ impl Handshake<'_> {
             }
             Err(stop) => {
                 tokio::time::sleep(REFUSAL_PAUSE).await;
-                Err(stop)
+                Err(match stop {
+                    // Nothing is explained before the login.
+                    Stop::Refuse(error, _) => Stop::Drop(error.to_string()),
+                    stop => stop,
+                })
             }
         }
     }
@@ -295,7 +299,9 @@ fn look_at<R>(
     look: impl FnOnce(Method<'_>) -> Result<R, Stop>,
 ) -> Result<R, Stop> {
     if frame.kind != FrameKind::Method || frame.channel != 0 {
-        return Err(Stop::Drop(format!("a frame on channel {} in the handshake", frame.channel)));
+        let text = format!("a frame on channel {} in the handshake", frame.channel);
+        let error = AmqpError::new(ReplyCode::UnexpectedFrame, text);
+        return Err(Stop::Refuse(error, MethodId::default()));
     }
     match Method::decode(frame.payload) {
         Ok(Method::ConnectionClose(_)) => Err(Stop::Closed),
