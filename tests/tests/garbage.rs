@@ -280,7 +280,6 @@ fn tuned(node: &Node, channel_max: u16, frame_max: u32) -> RawConnection {
 }
 
 #[test]
-#[ignore = "the socket is closed without connection.close 505"]
 fn a_channel_before_the_virtual_host_is_an_unexpected_frame() {
     let node = Node::start().unwrap();
     let mut connection = tuned(&node, 2, 8192);
