@@ -1,4 +1,4 @@
-//! What is kept over a restart: declarations. Messages are not, until durable queues land.
+//! What is kept over a restart: declarations, and the ways that messages take by them.
 
 use serde_json::{Value as Json, json};
 use shunt_tests::amqp_raw::{RawError, Value};
