@@ -366,6 +366,22 @@ impl Client {
         self.call(method::EXCHANGE_BIND, &args, method::EXCHANGE_BIND_OK).map(drop)
     }
 
+    /// Drops the messages of a queue that nobody was given.
+    pub fn purge(&mut self, queue: &str) -> Result<(), RawError> {
+        let args = Args::new().short(0).shortstr(queue).bits(&[false]);
+        self.call(method::QUEUE_PURGE, &args, method::QUEUE_PURGE_OK).map(drop)
+    }
+
+    /// Begins a transaction.
+    pub fn tx_select(&mut self) -> Result<(), RawError> {
+        self.call(method::TX_SELECT, &Args::new(), method::TX_SELECT_OK).map(drop)
+    }
+
+    /// Ends the transaction, for good.
+    pub fn tx_commit(&mut self) -> Result<(), RawError> {
+        self.call(method::TX_COMMIT, &Args::new(), method::TX_COMMIT_OK).map(drop)
+    }
+
     /// Asks for publisher confirms.
     pub fn confirm_select(&mut self) -> Result<(), RawError> {
         self.confirming = true;

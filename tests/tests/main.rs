@@ -5,6 +5,7 @@
 
 mod confirms;
 mod consuming;
+mod crash;
 mod errors;
 mod exchanges;
 mod garbage;

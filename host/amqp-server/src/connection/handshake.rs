@@ -28,7 +28,7 @@ use crate::shared::Shared;
 const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
 
 /// Capabilities of the server (RabbitMQ's list).
-const CAPABILITIES: [&str; 9] = [
+const CAPABILITIES: [&str; 8] = [
     "publisher_confirms",
     "exchange_exchange_bindings",
     "basic.nack",
@@ -37,7 +37,6 @@ const CAPABILITIES: [&str; 9] = [
     "consumer_priorities",
     "authentication_failure_close",
     "per_consumer_qos",
-    "direct_reply_to",
 ];
 
 /// The version of RabbitMQ whose answers clients get. Some switch features on by it.

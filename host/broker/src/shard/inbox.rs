@@ -6,15 +6,25 @@ use parking_lot::Mutex;
 use shunt_types::{DeliveryId, Message, QueueId};
 
 use super::{Creation, Reply, Shard};
+use crate::durable::Left;
 use crate::ports::Wake;
 use crate::queue::{ConsumerId, Settlement};
 
 /// Messages for queues of one shard, from one publisher.
 pub struct PublishBatch {
-    /// Queue, message, and the token that the answer carries where one is wanted.
-    pub(crate) items: Vec<(QueueId, Message, Option<u64>)>,
+    pub(crate) items: Vec<PublishItem>,
     /// Where the answers go.
     pub(crate) reply: Reply,
+}
+
+/// A message on its way to a queue of another shard.
+pub(crate) struct PublishItem {
+    pub(crate) queue: QueueId,
+    pub(crate) message: Message,
+    /// The token that the answer carries, where one is wanted.
+    pub(crate) token: Option<u64>,
+    /// What left its queue by becoming this message: the shard that writes the one writes both.
+    pub(crate) left: Option<Box<Left>>,
 }
 
 /// One post.

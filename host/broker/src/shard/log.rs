@@ -18,6 +18,9 @@ use crate::shard::Task;
 /// notice it.
 const EVACUATED_AT_ONCE: usize = 1024 * 1024;
 
+/// Publishers that wait: the token of each publish, and where its answer goes.
+type Waiting = Vec<(u64, Arc<dyn ConfirmSink>)>;
+
 /// What a shard keeps for the log.
 #[derive(Default)]
 pub(super) struct ShardLog {
@@ -25,9 +28,9 @@ pub(super) struct ShardLog {
     /// Live bytes by segment that changed in this batch.
     changes: BTreeMap<u32, i64>,
     /// Who waits for the messages journalled in this batch.
-    waiting: Vec<(u64, Arc<dyn ConfirmSink>)>,
+    waiting: Waiting,
     /// Who waits for the disk, by position in the log.
-    unsynced: VecDeque<(u64, Vec<(u64, Arc<dyn ConfirmSink>)>)>,
+    unsynced: VecDeque<(u64, Waiting)>,
     /// The position of the last batch that was handed to the log.
     last_position: u64,
     /// What is still to be moved out of a segment: queue's slot, sequence.
@@ -136,6 +139,17 @@ impl Shard {
         self.log.journal.deleted(uid);
     }
 
+    /// Journals that a dead message left: in the letter's record, if one was written since the
+    /// journal held `journalled` messages.
+    pub(super) fn left_by_letter(&mut self, left: Left, journalled: usize) {
+        if self.log.journal.message_count() > journalled {
+            self.log.journal.became_last(left);
+            self.log.freed(left.position, left.shares);
+        } else {
+            self.log.left(&left);
+        }
+    }
+
     /// Journals that a dead message left, once its letter is in every queue that it went to.
     pub(super) fn left_as_letter(&mut self, left: Left) {
         self.log.left(&left);
@@ -202,12 +216,6 @@ impl Shard {
 }
 
 impl ShardLog {
-    /// A dead message left by becoming the one journalled last: one record says both.
-    pub(super) fn journal_became_last(&mut self, left: Left) {
-        self.journal.became_last(left);
-        self.freed(left.position, left.shares);
-    }
-
     fn left(&mut self, left: &Left) {
         self.journal.left(left);
         self.freed(left.position, left.shares);
@@ -221,7 +229,7 @@ impl ShardLog {
 }
 
 /// Answers publishers, those of one sink at once.
-fn answer(waiting: Vec<(u64, Arc<dyn ConfirmSink>)>, accepted: bool) {
+fn answer(waiting: Waiting, accepted: bool) {
     let mut confirmations = Vec::new();
     let mut waiting = waiting.into_iter().peekable();
     while let Some((token, sink)) = waiting.next() {

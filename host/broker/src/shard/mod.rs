@@ -17,8 +17,8 @@ use std::sync::Arc;
 
 use shunt_types::{Message, QueueId, ShardId};
 
-use inbox::PublishBatch;
 pub use inbox::{Inbox, Task};
+use inbox::{PublishBatch, PublishItem};
 use log::ShardLog;
 pub use publish::{PublishOptions, PublishOutcome, Publisher, RemotePublisher};
 pub use requests::{Consumer, DeleteOptions};
@@ -135,9 +135,14 @@ impl Shard {
     }
 
     fn take_batch(&mut self, batch: PublishBatch) {
-        for (queue, message, token) in batch.items {
+        for PublishItem { queue, message, token, left } in batch.items {
             let confirm = token.zip(batch.reply.as_ref());
-            let accepted = match self.enqueue(queue, message, confirm) {
+            let journalled = self.log.journal.message_count();
+            let enqueued = self.enqueue(queue, message, confirm);
+            if let Some(left) = left {
+                self.left_by_letter(*left, journalled);
+            }
+            let accepted = match enqueued {
                 Enqueued::Accepted => true,
                 Enqueued::Rejected => false,
                 // Answered when it is on disk.

@@ -9,6 +9,7 @@ use shunt_types::{
 };
 use smallvec::SmallVec;
 
+use super::inbox::PublishItem;
 use super::log::LetterDelivered;
 use super::{Outbox, PublishBatch, Shard, Task};
 use crate::broker::Broker;
@@ -124,13 +125,13 @@ impl Shard {
             });
         };
         if remote.is_empty() {
-            // One record for both, where the letter has one.
-            if self.log.journal.message_count() > journalled {
-                self.log.journal_became_last(left);
-            } else {
-                self.left_as_letter(left);
-            }
-            return;
+            return self.left_by_letter(left, journalled);
+        }
+        if let [(queue, message)] = &remote[..]
+            && self.log.journal.message_count() == journalled
+        {
+            let outbox = &mut self.outboxes[usize::from(queue.shard().0)];
+            return outbox.publish(*queue, message.clone(), None, Some(Box::new(left)));
         }
         // The dead message stays in the log until the letter is safe on the other shards.
         let delivered: Arc<dyn ConfirmSink> = Arc::new(LetterDelivered {
@@ -158,7 +159,7 @@ impl Shard {
                 enqueued => Some(enqueued),
             };
         }
-        self.outboxes[usize::from(queue.shard().0)].publish(queue, message, options.confirm);
+        self.outboxes[usize::from(queue.shard().0)].publish(queue, message, options.confirm, None);
         None
     }
 }
@@ -169,6 +170,7 @@ impl Outbox {
         queue: QueueId,
         message: Message,
         confirm: Option<(u64, &Arc<dyn ConfirmSink>)>,
+        left: Option<Box<Left>>,
     ) {
         let reply = confirm.map(|(_, sink)| sink);
         let same = self.publishes.last().is_some_and(|batch| match (&batch.reply, reply) {
@@ -180,7 +182,8 @@ impl Outbox {
             self.publishes.push(PublishBatch { items: Vec::new(), reply: reply.cloned() });
         }
         if let Some(batch) = self.publishes.last_mut() {
-            batch.items.push((queue, message, confirm.map(|(token, _)| token)));
+            let token = confirm.map(|(token, _)| token);
+            batch.items.push(PublishItem { queue, message, token, left });
         }
     }
 }
@@ -218,7 +221,12 @@ impl Publisher for RemotePublisher {
     ) -> Result<PublishOutcome, AmqpError> {
         let routed = route(&mut self.walk, options, message, Keys::All)?;
         Ok(settle_outcome(&self.walk, routed, |queue, message| {
-            self.outboxes[usize::from(queue.shard().0)].publish(queue, message, options.confirm);
+            self.outboxes[usize::from(queue.shard().0)].publish(
+                queue,
+                message,
+                options.confirm,
+                None,
+            );
             None
         }))
     }
