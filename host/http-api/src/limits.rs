@@ -5,6 +5,9 @@
 
 /// Longest body of a request that is neither a message nor a module, in bytes.
 pub(crate) const JSON_BODY_MAX: u64 = 1024 * 1024;
+/// Items of a page of a list, and the most that it may have (RabbitMQ).
+pub(crate) const PAGE_SIZE: usize = 100;
+pub(crate) const PAGE_SIZE_MAX: usize = 500;
 /// Longest file of definitions, in bytes.
 pub(crate) const DEFINITIONS_MAX: u64 = 64 * 1024 * 1024;
 /// Most problems of such a file that are named in one answer.
@@ -43,4 +46,5 @@ pub(crate) const LEASES_MAX: usize = 1_000_000;
 /// Time that connections have to end after the shutdown began, in seconds.
 pub(crate) const SHUTDOWN_GRACE_S: u64 = 5;
 
+const _: () = assert!(PAGE_SIZE <= PAGE_SIZE_MAX);
 const _: () = assert!(STREAM_PREFETCH <= STREAM_PREFETCH_MAX);

@@ -13,10 +13,11 @@ use shunt_types::{ExchangeName, QueueName};
 use utoipa::ToSchema;
 
 use super::binding_key::properties_key;
+use super::listing::ListQuery;
 use super::{ExchangePath, QueuePath, VhostPath, arguments, exchanges, queues, refused};
 use crate::auth::{Manager, ManagerAccess, exchange_name};
 use crate::error::{ApiError, ErrorBody};
-use crate::extract::{JsonBody, Path};
+use crate::extract::{JsonBody, Path, Query};
 use crate::json::{self, JsonMap};
 use crate::server::Api;
 use crate::shards::{blocking, durable};
@@ -63,29 +64,35 @@ fn listed(
 }
 
 /// The bindings of all virtual hosts that the caller sees.
-#[utoipa::path(get, path = "/api/bindings", tag = "management",
-    responses((status = 200, description = "The bindings", body = [BindingJson])))]
+#[utoipa::path(get, path = "/api/bindings", tag = "management", params(ListQuery),
+    responses(
+        (status = 200, description = "The bindings", body = [BindingJson]),
+        (status = 400, description = "A parameter is wrong", body = ErrorBody),
+    ))]
 pub(super) async fn list_all(
     State(api): State<Arc<Api>>,
     caller: Manager,
-) -> Json<Vec<BindingJson>> {
+    Query(query): Query<ListQuery>,
+) -> Result<Response, ApiError> {
     let vhosts = caller.visible_vhosts();
-    Json(vhosts.iter().flat_map(|vhost| listed(&api, vhost, |_| true).0).collect())
+    query.answer(vhosts.iter().flat_map(|vhost| listed(&api, vhost, |_| true).0).collect())
 }
 
 /// The bindings of a virtual host.
-#[utoipa::path(get, path = "/api/bindings/{vhost}", tag = "management", params(VhostPath),
+#[utoipa::path(get, path = "/api/bindings/{vhost}", tag = "management", params(VhostPath, ListQuery),
     responses(
         (status = 200, description = "The bindings", body = [BindingJson]),
+        (status = 400, description = "A parameter is wrong", body = ErrorBody),
         (status = 404, description = "No such virtual host", body = ErrorBody),
     ))]
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
     caller: Manager,
     Path(path): Path<VhostPath>,
-) -> Result<Json<Vec<BindingJson>>, ApiError> {
+    Query(query): Query<ListQuery>,
+) -> Result<Response, ApiError> {
     let vhost = caller.look_into(&path.vhost)?;
-    Ok(listed(&api, &vhost, |_| true))
+    query.answer(listed(&api, &vhost, |_| true).0)
 }
 
 /// The bindings from an exchange.

@@ -5,12 +5,14 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use shunt_broker::Vhost;
 use shunt_broker::metadata::ExchangeDefinition;
 use shunt_types::ExchangeName;
 use utoipa::ToSchema;
 
+use super::listing::ListQuery;
 use super::{ExchangePath, VhostPath, arguments, is_set, put_status, refused};
 use crate::auth::{Manager, exchange_name};
 use crate::error::{ApiError, ErrorBody};
@@ -79,29 +81,35 @@ fn yes() -> bool {
 }
 
 /// The exchanges of all virtual hosts that the caller sees.
-#[utoipa::path(get, path = "/api/exchanges", tag = "management",
-    responses((status = 200, description = "By virtual host and name", body = [ExchangeView])))]
+#[utoipa::path(get, path = "/api/exchanges", tag = "management", params(ListQuery),
+    responses(
+        (status = 200, description = "By virtual host and name", body = [ExchangeView]),
+        (status = 400, description = "A parameter is wrong", body = ErrorBody),
+    ))]
 pub(super) async fn list_all(
     State(api): State<Arc<Api>>,
     caller: Manager,
-) -> Json<Vec<ExchangeView>> {
+    Query(query): Query<ListQuery>,
+) -> Result<Response, ApiError> {
     let vhosts = caller.visible_vhosts();
-    Json(vhosts.iter().flat_map(|vhost| views(&api, vhost)).collect())
+    query.answer(vhosts.iter().flat_map(|vhost| views(&api, vhost)).collect())
 }
 
 /// The exchanges of a virtual host.
-#[utoipa::path(get, path = "/api/exchanges/{vhost}", tag = "management", params(VhostPath),
+#[utoipa::path(get, path = "/api/exchanges/{vhost}", tag = "management", params(VhostPath, ListQuery),
     responses(
         (status = 200, description = "By name", body = [ExchangeView]),
+        (status = 400, description = "A parameter is wrong", body = ErrorBody),
         (status = 404, description = "No such virtual host", body = ErrorBody),
     ))]
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
     caller: Manager,
     Path(path): Path<VhostPath>,
-) -> Result<Json<Vec<ExchangeView>>, ApiError> {
+    Query(query): Query<ListQuery>,
+) -> Result<Response, ApiError> {
     let vhost = caller.look_into(&path.vhost)?;
-    Ok(Json(views(&api, &vhost)))
+    query.answer(views(&api, &vhost))
 }
 
 fn views(api: &Api, vhost: &Vhost) -> Vec<ExchangeView> {

@@ -5,6 +5,7 @@ mod bindings;
 mod definitions;
 mod exchanges;
 mod get;
+mod listing;
 mod overview;
 mod permissions;
 mod publish;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use serde::Deserialize;
 use shunt_broker::metadata::{QueueDeclaration, QueueDefinition};
 use shunt_broker::queue::QueueStats;
@@ -13,6 +14,7 @@ use shunt_broker::{DeleteOptions, QueueEntry, Vhost};
 use shunt_types::{QueueId, QueueName};
 use utoipa::ToSchema;
 
+use super::listing::ListQuery;
 use super::queue_view::QueueView;
 use super::{QueuePath, VhostPath, arguments, is_set, put_status, refused};
 use crate::auth::Manager;
@@ -23,31 +25,37 @@ use crate::server::Api;
 use crate::shards::{self, durable, on_shard};
 
 /// The queues of all virtual hosts that the caller sees.
-#[utoipa::path(get, path = "/api/queues", tag = "management",
-    responses((status = 200, description = "By virtual host and name", body = [QueueView])))]
+#[utoipa::path(get, path = "/api/queues", tag = "management", params(ListQuery),
+    responses(
+        (status = 200, description = "By virtual host and name", body = [QueueView]),
+        (status = 400, description = "A parameter is wrong", body = ErrorBody),
+    ))]
 pub(super) async fn list_all(
     State(api): State<Arc<Api>>,
     caller: Manager,
-) -> Result<Json<Vec<QueueView>>, ApiError> {
+    Query(query): Query<ListQuery>,
+) -> Result<Response, ApiError> {
     let all_stats = shards::all_queue_stats(&api.broker).await?;
     let vhosts = caller.visible_vhosts();
-    Ok(Json(vhosts.iter().flat_map(|vhost| views(&api, vhost, &all_stats)).collect()))
+    query.answer(vhosts.iter().flat_map(|vhost| views(&api, vhost, &all_stats)).collect())
 }
 
 /// The queues of a virtual host.
-#[utoipa::path(get, path = "/api/queues/{vhost}", tag = "management", params(VhostPath),
+#[utoipa::path(get, path = "/api/queues/{vhost}", tag = "management", params(VhostPath, ListQuery),
     responses(
         (status = 200, description = "By name", body = [QueueView]),
+        (status = 400, description = "A parameter is wrong", body = ErrorBody),
         (status = 404, description = "No such virtual host", body = ErrorBody),
     ))]
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
     caller: Manager,
     Path(path): Path<VhostPath>,
-) -> Result<Json<Vec<QueueView>>, ApiError> {
+    Query(query): Query<ListQuery>,
+) -> Result<Response, ApiError> {
     let vhost = caller.look_into(&path.vhost)?;
     let all_stats = shards::all_queue_stats(&api.broker).await?;
-    Ok(Json(views(&api, &vhost, &all_stats)))
+    query.answer(views(&api, &vhost, &all_stats))
 }
 
 fn views(api: &Api, vhost: &Vhost, all_stats: &HashMap<QueueId, QueueStats>) -> Vec<QueueView> {

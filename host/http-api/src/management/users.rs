@@ -6,15 +6,17 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use shunt_auth::{AccessChange, PasswordHash, User};
 use utoipa::ToSchema;
 
+use super::listing::ListQuery;
 use super::user_fields::{MD5, ReadPassword, UserFields};
 use super::{begin_change, change_access, put_status};
 use crate::auth::Manager;
 use crate::error::{ApiError, ErrorBody};
-use crate::extract::{JsonBody, Path};
+use crate::extract::{JsonBody, Path, Query};
 use crate::json::JsonMap;
 use crate::server::Api;
 use crate::shards;
@@ -56,17 +58,19 @@ pub(super) fn find(api: &Api, name: &str) -> Result<Arc<User>, ApiError> {
 }
 
 /// The users, with the hashes of their passwords. Takes an administrator.
-#[utoipa::path(get, path = "/api/users", tag = "management",
+#[utoipa::path(get, path = "/api/users", tag = "management", params(ListQuery),
     responses(
         (status = 200, description = "By name", body = [UserView]),
+        (status = 400, description = "A parameter is wrong", body = ErrorBody),
         (status = 401, description = "Not an administrator", body = ErrorBody),
     ))]
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
     caller: Manager,
-) -> Result<Json<Vec<UserView>>, ApiError> {
+    Query(query): Query<ListQuery>,
+) -> Result<Response, ApiError> {
     caller.administer()?;
-    Ok(Json(api.access.list_users().iter().map(|user| UserView::new(user)).collect()))
+    query.answer(api.access.list_users().iter().map(|user| UserView::new(user)).collect())
 }
 
 /// The users who may open no virtual host. Takes an administrator.

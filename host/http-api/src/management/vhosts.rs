@@ -6,6 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::Response;
 use serde::Serialize;
 use shunt_auth::AccessChange;
 use shunt_broker::Vhost;
@@ -13,10 +14,11 @@ use shunt_broker::queue::QueueStats;
 use shunt_types::QueueId;
 use utoipa::ToSchema;
 
+use super::listing::ListQuery;
 use super::{VhostPath, change_access, put_status, refused, vhost_name};
 use crate::auth::Manager;
 use crate::error::{ApiError, ErrorBody};
-use crate::extract::{JsonBody, Path};
+use crate::extract::{JsonBody, Path, Query};
 use crate::json::JsonMap;
 use crate::server::Api;
 use crate::shards::{self, blocking, durable};
@@ -57,15 +59,19 @@ impl VhostView {
 }
 
 /// The virtual hosts that the caller sees.
-#[utoipa::path(get, path = "/api/vhosts", tag = "management",
-    responses((status = 200, description = "By name", body = [VhostView])))]
+#[utoipa::path(get, path = "/api/vhosts", tag = "management", params(ListQuery),
+    responses(
+        (status = 200, description = "By name", body = [VhostView]),
+        (status = 400, description = "A parameter is wrong", body = ErrorBody),
+    ))]
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
     caller: Manager,
-) -> Result<Json<Vec<VhostView>>, ApiError> {
+    Query(query): Query<ListQuery>,
+) -> Result<Response, ApiError> {
     let all_stats = shards::all_queue_stats(&api.broker).await?;
     let vhosts = caller.visible_vhosts();
-    Ok(Json(vhosts.iter().map(|vhost| VhostView::new(&api, vhost, &all_stats)).collect()))
+    query.answer(vhosts.iter().map(|vhost| VhostView::new(&api, vhost, &all_stats)).collect())
 }
 
 /// One virtual host.
