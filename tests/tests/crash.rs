@@ -1,10 +1,10 @@
 //! What a confirm promises: `kill -9` at any moment, start again, look.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use shunt_tests::amqp_raw::{RawError, Value};
-use shunt_tests::{Client, Node, Props};
+use shunt_tests::{Client, Deadline, Node, Props};
 
 fn publish_all(client: &mut Client, exchange: &str, key: &str, numbers: &[u64]) {
     for number in numbers {
@@ -73,9 +73,8 @@ fn confirmed_messages_survive_kills_at_any_moment() {
         let mut publisher = Client::open(node.amqp()).unwrap();
         publisher.confirm_select().unwrap();
         let publishing = std::thread::spawn(move || publish_until_killed(publisher, next));
-        let begun = Instant::now();
-        let lifetime = Duration::from_millis(60 + 47 * round);
-        while begun.elapsed() < lifetime {
+        let lifetime = Deadline::after(Duration::from_millis(60 + 47 * round));
+        while lifetime.left().is_some() {
             client.sync().unwrap();
         }
         client = restarted(&mut node);

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where something unexpected is found")]
 
+mod alarms;
 mod confirms;
 mod consuming;
 mod crash;

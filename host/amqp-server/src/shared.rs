@@ -39,6 +39,10 @@ pub(crate) struct Shared {
     pub(crate) remote_consumers: RefCell<HashMap<u64, RemoteConsumer>>,
     pub(crate) frame_max: Cell<u32>,
     pub(crate) heartbeat_s: Cell<u16>,
+    /// The client said that it understands `connection.blocked`.
+    pub(crate) blocked_notify: Cell<bool>,
+    /// Nothing is read from the client while an alarm is on.
+    pub(crate) is_blocked: Cell<bool>,
     /// The client said that it understands `basic.cancel` from the server.
     pub(crate) cancel_notify: Cell<bool>,
     confirms_due: RefCell<Vec<Rc<ChannelShared>>>,
@@ -81,6 +85,8 @@ impl Shared {
             remote_consumers: RefCell::default(),
             frame_max: Cell::new(shunt_types::limits::FRAME_MAX_MIN),
             heartbeat_s: Cell::new(0),
+            blocked_notify: Cell::new(false),
+            is_blocked: Cell::new(false),
             cancel_notify: Cell::new(false),
             confirms_due: RefCell::default(),
             confirmed: Cell::new(0),

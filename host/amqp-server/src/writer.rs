@@ -150,7 +150,8 @@ impl Silence {
         self.at = None;
         let reads = shared.reads.get();
         // What we don't read may be heartbeats.
-        let spoke = std::mem::replace(&mut self.reads, reads) != reads || shared.is_overfull();
+        let unread = shared.is_overfull() || shared.is_blocked.get();
+        let spoke = std::mem::replace(&mut self.reads, reads) != reads || unread;
         self.silent_halves = if spoke { 0 } else { self.silent_halves + 1 };
         if self.silent_halves > SILENT_HALVES_MAX {
             let text = "missed heartbeats from client";

@@ -9,6 +9,7 @@ use parking_lot::Mutex;
 use shunt_routing::ExchangeTypes;
 use shunt_types::{AmqpError, ReplyCode, ShardId, VhostName};
 
+use crate::alarms::Alarms;
 use crate::counters::Counters;
 use crate::durable::MessageLog;
 use crate::metadata::{
@@ -43,6 +44,7 @@ pub struct Broker {
     last_position: AtomicU64,
     counters: Counters,
     messages: MessageLog,
+    alarms: Alarms,
 }
 
 impl Broker {
@@ -60,7 +62,13 @@ impl Broker {
             last_position: AtomicU64::new(0),
             counters: Counters::default(),
             messages: MessageLog::default(),
+            alarms: Alarms::default(),
         })
+    }
+
+    /// The node's alarms, for which publishers wait.
+    pub fn alarms(&self) -> &Alarms {
+        &self.alarms
     }
 
     pub(crate) fn messages(&self) -> &MessageLog {

@@ -14,11 +14,13 @@ pub mod metadata;
 pub mod ports;
 pub mod queue;
 
+mod alarms;
 mod broker;
 mod counters;
 mod shard;
 mod vhost;
 
+pub use alarms::Alarms;
 pub use broker::{Broker, BrokerOptions};
 pub use counters::Counters;
 pub use metadata::{ConnectionId, QueueEntry, Topology};

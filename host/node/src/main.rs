@@ -15,6 +15,7 @@ mod route_commands;
 mod routes;
 mod serve;
 mod settings;
+mod watch;
 
 use std::process::ExitCode;
 

@@ -9,7 +9,7 @@ use shunt_amqp_server::{ShardContext, ShardThread, ShardWake};
 use shunt_auth::AccessControl;
 use shunt_broker::durable::Recovery;
 use shunt_broker::ports::{Clock, Wake};
-use shunt_broker::{Broker, BrokerOptions, Shard, Task};
+use shunt_broker::{Broker, BrokerOptions};
 use shunt_http_api::{AccessPort, HttpApi, HttpOptions, HttpSettings};
 use shunt_routing::ExchangeTypes;
 use shunt_storage::{
@@ -25,9 +25,7 @@ use crate::metadata::{self, Contents, LoggedAccess, MetadataLog, StoredRoutes};
 use crate::output;
 use crate::routes::{RegistryPort, TracedRoutes};
 use crate::settings::Settings;
-
-/// How often the log of messages looks for space to give back.
-const RECLAIM_INTERVAL: std::time::Duration = std::time::Duration::from_millis(500);
+use crate::watch::Watch;
 
 /// Runs the node until it is told to stop.
 pub(crate) fn run(settings: Settings) -> anyhow::Result<()> {
@@ -182,9 +180,9 @@ impl Node {
             settings.node.data_dir.display(),
         ))?;
 
-        let reclaim = tokio::spawn(reclaim(self.broker.clone()));
+        let watch = tokio::spawn(Watch::new(self.broker.clone(), settings).run());
         stop_signal().await?;
-        reclaim.abort();
+        watch.abort();
         tracing::info!("stopping");
         // Everyone who listens has gone already if this finds nobody.
         let _ = stop.send(true);
@@ -250,14 +248,6 @@ fn start_messages(writer: SegmentWriter, broker: &Arc<Broker>) -> anyhow::Result
         }
     });
     log.context("the log of messages can't be started")
-}
-
-/// Has the log give space back, from time to time.
-async fn reclaim(broker: Arc<Broker>) {
-    loop {
-        tokio::time::sleep(RECLAIM_INTERVAL).await;
-        broker.inbox(ShardId(0)).post(Task::Call(Box::new(Shard::reclaim)));
-    }
 }
 
 fn report(recovered: &Recovered) {

@@ -1,6 +1,8 @@
 //! The walls of the house: which crate may depend on which stands in a table of ARCHITECTURE.md,
 //! and no manifest may say otherwise. Beside it, what else a machine can see of the style.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where something unexpected is found")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -158,6 +158,7 @@ impl Handshake<'_> {
             _ => false,
         };
         self.shared.cancel_notify.set(capability("consumer_cancel_notify"));
+        self.shared.blocked_notify.set(capability("connection.blocked"));
         let loopback = self.peer.ip().to_canonical().is_loopback();
         let access = &self.context.access;
         access.authenticate(start.mechanism, start.response, loopback).map_err(|error| {

@@ -23,6 +23,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
+use shunt_amqp_codec::method::{ConnectionBlocked, ConnectionUnblocked};
 use shunt_amqp_codec::{Frame, FrameKind, Method, MethodError};
 use shunt_auth::User;
 use shunt_broker::ports::ConfirmSink;
@@ -81,6 +82,9 @@ pub(crate) struct Connection {
     /// When the socket is closed without it.
     close_deadline: tokio::time::Instant,
 }
+
+/// How often a blocked connection looks whether the alarm is over.
+const ALARM_LOOK: std::time::Duration = std::time::Duration::from_millis(50);
 
 /// Serves one socket to its end.
 pub(crate) async fn serve(
@@ -154,13 +158,43 @@ impl Connection {
             }
             self.begin_batch();
             let buffer = input.take();
+            let received = self.counts.total();
             let (consumed, stop) = self.act_on(&buffer).await;
             input.give_back(buffer, consumed);
+            let has_published = self.counts.total() != received;
             self.end_batch();
             if let Some(stop) = stop {
                 return stop;
             }
+            if has_published && !self.is_closing {
+                self.wait_for_alarms(&mut shutdown).await;
+            }
             tokio::task::yield_now().await;
+        }
+    }
+
+    /// Waits while an alarm is on, with the client told if it wants to know. Only a connection
+    /// that publishes waits; nothing is read from it meanwhile, not even acknowledgements, as in
+    /// RabbitMQ.
+    async fn wait_for_alarms(&mut self, shutdown: &mut tokio::sync::watch::Receiver<bool>) {
+        let broker = self.context.broker.clone();
+        let Some(reason) = broker.alarms().reason() else { return };
+        let told = self.shared.blocked_notify.get();
+        if told {
+            self.shared.send(0, ConnectionBlocked { reason });
+            self.shared.flush();
+        }
+        self.shared.is_blocked.set(true);
+        while broker.alarms().reason().is_some() && !self.shared.dead.get() {
+            tokio::select! {
+                () = tokio::time::sleep(ALARM_LOOK) => {}
+                _ = shutdown.wait_for(|&stop| stop) => break,
+            }
+        }
+        self.shared.is_blocked.set(false);
+        if told {
+            self.shared.send(0, ConnectionUnblocked {});
+            self.shared.flush();
         }
     }
 

@@ -26,6 +26,8 @@ pub(super) struct Target {
 #[derive(Default)]
 pub(super) struct Counts {
     received: u64,
+    /// Messages since the connection began; never reset.
+    total: u64,
     received_confirm: u64,
     routed: u64,
     dropped: u64,
@@ -34,6 +36,11 @@ pub(super) struct Counts {
 }
 
 impl Counts {
+    /// Messages since the connection began.
+    pub(super) fn total(&self) -> u64 {
+        self.total
+    }
+
     pub(super) fn add_to(&mut self, counters: &Counters) {
         if self.received == 0 {
             return;
@@ -44,7 +51,7 @@ impl Counts {
         counters.messages_unroutable_dropped.add(self.dropped);
         counters.messages_unroutable_returned.add(self.returned);
         counters.messages_route_failed.add(self.failed);
-        *self = Self::default();
+        *self = Self { total: self.total, ..Self::default() };
     }
 }
 
@@ -146,6 +153,7 @@ impl Connection {
         let returnable = mandatory.then(|| message.clone());
         let outcome = self.shard.borrow_mut().publish(&options, message)?;
         self.counts.received += 1;
+        self.counts.total += 1;
         self.counts.received_confirm += u64::from(confirming);
         let (pending, refused) = match outcome {
             PublishOutcome::Routed { pending, rejected } => {

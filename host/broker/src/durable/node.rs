@@ -62,6 +62,11 @@ impl Broker {
 
     /// The log said how far it is on disk; on the log's own thread.
     pub fn message_log_said(&self, outcome: &SyncOutcome) {
+        match outcome {
+            SyncOutcome::NoSpace(_) => self.alarms().set_log(true),
+            SyncOutcome::Durable(_) => self.alarms().set_log(false),
+            _ => {}
+        }
         let (task, result): (fn(u64) -> Task, _) = match outcome {
             SyncOutcome::Durable(_) => (Task::Synced, Ok(())),
             SyncOutcome::Failed(error) => (|_| Task::LogFailed, Err(error.to_string())),

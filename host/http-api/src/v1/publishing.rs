@@ -117,6 +117,9 @@ impl Publishing {
         if body.len() as u64 > body_size_max {
             return Err(ApiError::too_large("the message", body_size_max));
         }
+        if let Some(reason) = self.api.broker.alarms().reason() {
+            return Err(ApiError::not_confirmed(format!("publishing is blocked: {reason}")));
+        }
         self.check_user_id(properties)?;
         let mut header = Vec::new();
         properties.encode(&mut header);

@@ -79,6 +79,10 @@ settings! {
         data_dir: PathBuf = PathBuf::from("shunt-data"), ();
         /// Threads that own connections and queues; 0 for one a core.
         shards: u16 = 0, 0..=limits::SHARDS_MAX;
+        /// Resident memory above which publishers wait, in bytes; 0 for 60 % of the machine's.
+        memory_limit_bytes: u64 = 0, 0..=u64::MAX;
+        /// Free disk below which publishers wait, in bytes.
+        disk_free_limit_bytes: u64 = 50 * MIB, 0..=u64::MAX;
     }
     /// The AMQP front door.
     amqp: AmqpSettings {

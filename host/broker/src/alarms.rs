@@ -1,0 +1,58 @@
+//! Alarms: while one is on, publishers wait and consumers go on, so that memory and disk are not
+//! used up (RabbitMQ, "memory and disk alarms").
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The alarms of the node.
+#[derive(Debug, Default)]
+pub struct Alarms {
+    memory: AtomicBool,
+    disk: AtomicBool,
+    /// The log could not write for want of space.
+    log: AtomicBool,
+}
+
+impl Alarms {
+    /// Why publishers have to wait, in RabbitMQ's words; nothing while no alarm is on.
+    pub fn reason(&self) -> Option<&'static str> {
+        let disk = self.disk.load(Ordering::Relaxed) || self.log.load(Ordering::Relaxed);
+        match (self.memory.load(Ordering::Relaxed), disk) {
+            (false, false) => None,
+            (true, false) => Some("low on memory"),
+            (false, true) => Some("low on disk"),
+            (true, true) => Some("low on memory & disk"),
+        }
+    }
+
+    /// Memory is above its limit, or is not any more; whether that is news.
+    pub fn set_memory(&self, is_low: bool) -> bool {
+        self.memory.swap(is_low, Ordering::Relaxed) != is_low
+    }
+
+    /// Free disk is below its limit, or is not any more; whether that is news.
+    pub fn set_disk(&self, is_low: bool) -> bool {
+        self.disk.swap(is_low, Ordering::Relaxed) != is_low
+    }
+
+    pub(crate) fn set_log(&self, is_full: bool) {
+        self.log.store(is_full, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_names_what_is_low() {
+        let alarms = Alarms::default();
+        assert_eq!(alarms.reason(), None);
+        assert!(alarms.set_memory(true));
+        assert!(!alarms.set_memory(true));
+        assert_eq!(alarms.reason(), Some("low on memory"));
+        alarms.set_log(true);
+        assert_eq!(alarms.reason(), Some("low on memory & disk"));
+        alarms.set_memory(false);
+        assert_eq!(alarms.reason(), Some("low on disk"));
+    }
+}

@@ -1,0 +1,84 @@
+//! Watching memory and disk, and housekeeping of the log of messages.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use shunt_broker::{Broker, Shard, Task};
+use shunt_types::ShardId;
+
+use crate::settings::Settings;
+
+/// How often the node looks.
+const INTERVAL: Duration = Duration::from_millis(500);
+
+/// Part of the machine's memory that is the limit where none is set: RabbitMQ's.
+const MEMORY_PART: f64 = 0.6;
+
+/// What is watched, and against what.
+pub(crate) struct Watch {
+    broker: Arc<Broker>,
+    folder: PathBuf,
+    memory_limit: u64,
+    disk_free_limit: u64,
+}
+
+impl Watch {
+    pub(crate) fn new(broker: Arc<Broker>, settings: &Settings) -> Self {
+        let memory_limit = match settings.node.memory_limit_bytes {
+            0 => total_memory().map_or(u64::MAX, |total| (total as f64 * MEMORY_PART) as u64),
+            limit => limit,
+        };
+        Self {
+            broker,
+            folder: settings.node.data_dir.clone(),
+            memory_limit,
+            disk_free_limit: settings.node.disk_free_limit_bytes,
+        }
+    }
+
+    /// Looks again and again, until it is aborted.
+    pub(crate) async fn run(self) {
+        loop {
+            self.look();
+            self.broker.inbox(ShardId(0)).post(Task::Call(Box::new(Shard::reclaim)));
+            tokio::time::sleep(INTERVAL).await;
+        }
+    }
+
+    fn look(&self) {
+        let alarms = self.broker.alarms();
+        if let Some(used) = resident_memory() {
+            let is_low = used > self.memory_limit;
+            if alarms.set_memory(is_low) {
+                let limit = self.memory_limit;
+                tracing::warn!(used, limit, is_low, "memory alarm: publishers wait while it is on");
+            }
+        }
+        if let Ok(disk) = rustix::fs::statvfs(&self.folder) {
+            let free = disk.f_bavail * disk.f_frsize;
+            let is_low = free < self.disk_free_limit;
+            if alarms.set_disk(is_low) {
+                let limit = self.disk_free_limit;
+                tracing::warn!(free, limit, is_low, "disk alarm: publishers wait while it is on");
+            }
+        }
+    }
+}
+
+/// The process's resident memory, in bytes.
+fn resident_memory() -> Option<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
+    let pages: u64 = statm.split_whitespace().nth(1)?.parse().ok()?;
+    Some(pages * rustix::param::page_size() as u64)
+}
+
+/// The machine's memory or, where that is less, what the process's group may use; in bytes.
+fn total_memory() -> Option<u64> {
+    let meminfo = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let machine = line.split_whitespace().next()?.parse::<u64>().ok()? * 1024;
+    let group = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
+    let group = group.and_then(|text| text.trim().parse().ok()).unwrap_or(u64::MAX);
+    Some(machine.min(group))
+}
