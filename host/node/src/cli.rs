@@ -1,11 +1,18 @@
 //! The command line.
 
+mod manage;
+
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::output::{self, OutputFormat};
+
+pub(crate) use manage::{
+    DefinitionsAction, DefinitionsCommand, PermissionAction, PermissionCommand, UserAction,
+    UserCommand, VhostAction, VhostCommand,
+};
 
 const AFTER_HELP: &str = "\
 Every setting can be given in a file (--config), in the environment (SHUNT_AMQP_LISTEN for \
@@ -34,6 +41,14 @@ pub(crate) enum Command {
     Config(ConfigCommand),
     /// Routes of a running node: deploy, list, show, activate, remove, try
     Route(RouteCommand),
+    /// Users of a running node: add, list, delete, set-password, set-tags
+    User(UserCommand),
+    /// What users may do in virtual hosts of a running node: set, list, clear
+    Permission(PermissionCommand),
+    /// Virtual hosts of a running node: add, list, delete
+    Vhost(VhostCommand),
+    /// All that is declared on a running node, as a file: export, import
+    Definitions(DefinitionsCommand),
 }
 
 #[derive(Debug, Subcommand)]
@@ -113,7 +128,7 @@ pub(crate) struct NodeArgs {
     /// User name
     #[arg(long, env = "SHUNT_USER", default_value = "guest", global = true)]
     pub(crate) user: String,
-    /// Password
+    /// Password; `-` takes it from the first line of standard input
     #[arg(
         long,
         env = "SHUNT_PASSWORD",

@@ -15,6 +15,9 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::Value;
 
+use crate::cli::NodeArgs;
+use crate::password_input;
+
 /// Most bytes of an answer that are read.
 const ANSWER_SIZE_MAX: usize = 64 * 1024 * 1024;
 /// Time for request and answer; compiling a large module is part of it.
@@ -31,10 +34,18 @@ pub(crate) struct HttpClient {
 pub(crate) enum RequestBody {
     Empty,
     Json(Value),
+    /// JSON as it came from a file, so that the node's errors name the file's lines.
+    JsonText(Vec<u8>),
     Module(Vec<u8>),
 }
 
 impl HttpClient {
+    /// The node that the command line names; nothing is sent yet.
+    pub(crate) fn of(node: &NodeArgs) -> anyhow::Result<Self> {
+        let password = password_input::resolve(&node.password, "the password of --user")?;
+        Self::new(&node.url, &node.user, &password)
+    }
+
     /// The node at the URL; nothing is sent yet.
     pub(crate) fn new(url: &str, user: &str, password: &str) -> anyhow::Result<Self> {
         let uri: Uri = url.parse().map_err(|error| anyhow!("'{url}' is not a URL: {error}"))?;
@@ -55,6 +66,7 @@ impl HttpClient {
         let (content_type, body) = match body {
             RequestBody::Empty => (None, Bytes::new()),
             RequestBody::Json(value) => (Some("application/json"), value.to_string().into()),
+            RequestBody::JsonText(bytes) => (Some("application/json"), bytes.into()),
             RequestBody::Module(bytes) => (Some("application/wasm"), bytes.into()),
         };
         let mut request = Request::builder()
@@ -114,10 +126,20 @@ fn read_answer(status: StatusCode, body: &[u8]) -> anyhow::Result<Value> {
     }
     let text = |name: &str| value.as_ref().and_then(|value| value[name].as_str());
     match (text("error"), text("reason")) {
-        (Some(error), Some(reason)) => bail!("{error}: {reason}"),
+        (Some(error), Some(reason)) => bail!("{error}: {reason}{}", applied(value.as_ref())),
         (Some(text), None) | (None, Some(text)) => bail!("{text}"),
         (None, None) => bail!("the node answered {status}"),
     }
+}
+
+/// What an import had done before it failed.
+fn applied(answer: Option<&Value>) -> String {
+    let names = answer.and_then(|answer| answer["applied"].as_array());
+    let names = names.map(|names| names.iter().filter_map(Value::as_str).collect::<Vec<_>>());
+    names.map_or_else(String::new, |names| match names.is_empty() {
+        true => "; nothing was applied".to_owned(),
+        false => format!("; applied: {}", names.join(", ")),
+    })
 }
 
 /// One segment of a path: all but letters, digits and `-._~` escaped.
@@ -146,6 +168,9 @@ mod tests {
         let body = br#"{"error":"bad_request","reason":"no export 'shunt_route'"}"#;
         let error = read_answer(StatusCode::BAD_REQUEST, body).unwrap_err();
         assert_eq!(error.to_string(), "bad_request: no export 'shunt_route'");
+        let body = br#"{"error":"unavailable","reason":"full","applied":["user 'a'","vhost 'v'"]}"#;
+        let error = read_answer(StatusCode::SERVICE_UNAVAILABLE, body).unwrap_err();
+        assert_eq!(error.to_string(), "unavailable: full; applied: user 'a', vhost 'v'");
         let error = read_answer(StatusCode::BAD_GATEWAY, b"<html>").unwrap_err();
         assert_eq!(error.to_string(), "the node answered 502 Bad Gateway");
         assert_eq!(read_answer(StatusCode::NO_CONTENT, b"").unwrap(), Value::Null);

@@ -7,10 +7,13 @@
 
 mod cli;
 mod clock;
+mod definitions_commands;
 mod http_client;
 mod logging;
+mod manage_commands;
 mod metadata;
 mod output;
+mod password_input;
 mod route_commands;
 mod routes;
 mod serve;
@@ -52,6 +55,10 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             output::print(&settings::show(&load(&settings)?, output))
         }
         Command::Route(command) => route_commands::run(command),
+        Command::User(command) => manage_commands::user(command),
+        Command::Permission(command) => manage_commands::permission(command),
+        Command::Vhost(command) => manage_commands::vhost(command),
+        Command::Definitions(command) => definitions_commands::run(command),
     }
 }
 

@@ -60,6 +60,15 @@ fn table(rows: &[Value]) -> String {
     align(&lines)
 }
 
+/// Objects as rows of the fields that are named, in that order.
+pub(crate) fn columns(rows: &Value, names: &[&str]) -> String {
+    let header = names.iter().map(|name| (*name).to_owned()).collect();
+    let cell = |value: &Value| inline(value).unwrap_or_default();
+    let cells = |row: &Value| names.iter().map(|name| cell(&row[*name])).collect();
+    let rows = rows.as_array().into_iter().flatten().map(cells);
+    align(&std::iter::once(header).chain(rows).collect::<Vec<_>>())
+}
+
 /// Cells under each other; the last one of a line ends it.
 pub(crate) fn align(lines: &[Vec<String>]) -> String {
     let columns = lines.iter().map(Vec::len).max().unwrap_or(0);
@@ -143,6 +152,12 @@ mod tests {
         let expected = "active  name\n2       geo\n-       a-longer-name\n";
         assert_eq!(render(&value, OutputFormat::Human), expected);
         assert_eq!(render(&json!([]), OutputFormat::Human), "");
+    }
+
+    #[test]
+    fn columns_stand_in_the_order_asked_for() {
+        let rows = json!([{"tags": ["a", "b"], "name": "ann"}, {"tags": [], "name": "b"}]);
+        assert_eq!(columns(&rows, &["name", "tags"]), "name  tags\nann   a, b\nb     none\n");
     }
 
     #[test]

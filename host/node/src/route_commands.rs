@@ -11,7 +11,7 @@ use crate::output::{self, OutputFormat};
 /// Does what the command says, and prints what the node answered.
 pub(crate) fn run(command: RouteCommand) -> anyhow::Result<()> {
     let RouteCommand { node, action } = command;
-    let client = HttpClient::new(&node.url, &node.user, &node.password)?;
+    let client = HttpClient::of(&node)?;
     let done = done_text(&action);
     let call = call(action, &node.vhost)?;
     let answer = client.send(call.method, &call.path, call.body)?;

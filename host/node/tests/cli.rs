@@ -110,7 +110,17 @@ fn help_names_commands_and_settings() {
     let output = shunt(place.path(), &["--help"], &[]);
     assert!(output.status.success());
     let help = text(&output.stdout);
-    let named = ["serve", "config", "route", "--data-dir", "--log-format", "SHUNT_AMQP_LISTEN"];
+    let named = [
+        "serve",
+        "config",
+        "route",
+        "user",
+        "vhost",
+        "definitions",
+        "--data-dir",
+        "--log-format",
+        "SHUNT_AMQP_LISTEN",
+    ];
     for name in named {
         assert!(help.contains(name), "{name} in:\n{help}");
     }

@@ -1,0 +1,138 @@
+//! The command line of what is managed by HTTP: users, permissions, virtual hosts, definitions.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::NodeArgs;
+
+#[derive(Debug, Args)]
+pub(crate) struct UserCommand {
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+    #[command(subcommand)]
+    pub(crate) action: UserAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UserAction {
+    /// Make a user
+    Add {
+        /// The user's name
+        name: String,
+        /// The user's password; left out or `-`, it is a line of standard input
+        #[arg(default_value = "-", hide_default_value = true, conflicts_with = "no_password")]
+        new_password: String,
+        /// A user who can't log in by password
+        #[arg(long)]
+        no_password: bool,
+        /// Tags such as administrator, monitoring, policymaker, management, with commas
+        #[arg(long, value_name = "TAGS", value_delimiter = ',')]
+        tags: Vec<String>,
+    },
+    /// All users with their tags
+    List,
+    /// Take a user away, with all permissions
+    Delete {
+        /// The user's name
+        name: String,
+    },
+    /// Give a user another password
+    SetPassword {
+        /// The user's name
+        name: String,
+        /// The new password; left out or `-`, it is a line of standard input
+        #[arg(default_value = "-", hide_default_value = true)]
+        new_password: String,
+    },
+    /// Give a user these tags in place of those before; none takes all away
+    SetTags {
+        /// The user's name
+        name: String,
+        /// Tags such as administrator, monitoring, policymaker, management
+        tags: Vec<String>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PermissionCommand {
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+    #[command(subcommand)]
+    pub(crate) action: PermissionAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PermissionAction {
+    /// Set what a user may do in the virtual host; each is a regular expression over names
+    Set {
+        /// The user's name
+        name: String,
+        /// What may be declared and deleted
+        configure: String,
+        /// What may be published to and bound to
+        write: String,
+        /// What may be consumed from and bound from
+        read: String,
+    },
+    /// The permissions in the virtual host, or those of one user in all of them
+    List {
+        /// The user's name
+        name: Option<String>,
+    },
+    /// Take a user's access to the virtual host away
+    Clear {
+        /// The user's name
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VhostCommand {
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+    #[command(subcommand)]
+    pub(crate) action: VhostAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum VhostAction {
+    /// Make a virtual host, in which --user may do everything
+    Add {
+        /// Its name
+        name: String,
+    },
+    /// All virtual hosts that --user sees
+    List,
+    /// Take a virtual host away, with everything in it
+    Delete {
+        /// Its name
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DefinitionsCommand {
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+    /// Only exchanges, queues and bindings of the virtual host of --vhost
+    #[arg(long, global = true)]
+    pub(crate) only_vhost: bool,
+    #[command(subcommand)]
+    pub(crate) action: DefinitionsAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DefinitionsAction {
+    /// Write users, virtual hosts, permissions, exchanges, queues and bindings to a file
+    Export {
+        /// The file, made for its owner's eyes only; left out or `-`, standard output
+        #[arg(default_value = "-", hide_default_value = true)]
+        file: PathBuf,
+    },
+    /// Make what a file of Shunt or RabbitMQ says, and list what can't be made
+    Import {
+        /// The file; `-` is standard input
+        file: PathBuf,
+    },
+}
