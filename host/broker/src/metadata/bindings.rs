@@ -99,7 +99,8 @@ impl Broker {
         Ok(position.max(self.log_gone(vhost, gone)))
     }
 
-    /// Every binding of a virtual host, those of the default exchange first.
+    /// Every binding of a virtual host by source, those of the default exchange first; those of
+    /// one source in the order in which they were bound, which is a route's order of them.
     pub fn bindings(&self, vhost: &VhostName) -> Vec<BindingView> {
         let state = self.state().lock();
         let Some(entry) = state.vhosts.get(vhost) else { return Vec::new() };
@@ -112,14 +113,9 @@ impl Broker {
         };
         let mut views: Vec<_> = default.into_iter().flat_map(implicit).collect();
         views.sort_by(|a, b| a.destination.as_str().cmp(b.destination.as_str()));
-        let mut explicit: Vec<_> = entry.bindings().map(|(source, b)| view(source, b)).collect();
-        explicit.sort_by(|a, b| {
-            let order = |view: &BindingView| {
-                (view.source.clone(), view.destination.as_str().to_owned(), view.key.clone())
-            };
-            order(a).cmp(&order(b))
-        });
-        views.append(&mut explicit);
+        let mut explicit: Vec<_> = entry.bindings().collect();
+        explicit.sort_by_key(|(source, binding)| (*source, binding.sequence));
+        views.extend(explicit.into_iter().map(|(source, binding)| view(source, binding)));
         views
     }
 

@@ -112,6 +112,35 @@ async fn a_dry_run_uses_the_exchange_or_what_the_call_gives() {
     assert_eq!((runs[1].body_size, runs[1].user.as_str()), (12, "ann"));
 }
 
+/// A route knows bindings by their index, which is the order of binding, not of names.
+#[tokio::test]
+async fn a_dry_run_has_the_bindings_in_the_order_in_which_they_were_bound() {
+    let server = Server::start().await;
+    let guest = server.guest();
+    guest.put("/api/routes/%2F/r", "m").await.ok(201);
+    guest.put("/api/exchanges/%2F/x", r#"{"type":"topic"}"#).await.ok(201);
+    for name in ["c", "a", "b"] {
+        guest.queue(name).await;
+        guest.post(&format!("/api/bindings/%2F/e/x/q/{name}"), "{}").await.ok(201);
+    }
+    // One that is bound anew goes to the end.
+    guest.delete("/api/bindings/%2F/e/x/q/c/~").await.ok(204);
+    guest.post("/api/bindings/%2F/e/x/q/c", "{}").await.ok(201);
+    guest.post("/api/bindings/%2F/e/x/e/amq.topic", "{}").await.ok(201);
+    let outcome = guest.post("/api/routes/%2F/r/dry-run", r#"{"exchange":"x"}"#).await.ok(200);
+    let names: Vec<_> =
+        outcome["destinations"].as_array().unwrap().iter().map(|d| &d["name"]).collect();
+    assert_eq!(names, ["a", "b", "c", "amq.topic"]);
+    // Definitions keep the order.
+    let exported = guest.get("/api/definitions").await.ok(200);
+    let other = Server::start().await;
+    other.guest().post("/api/definitions", &exported.to_string()).await.ok(200);
+    let imported = other.guest().get("/api/definitions").await.ok(200);
+    assert_eq!(imported["bindings"], exported["bindings"]);
+    let to = |index: usize| exported["bindings"][index]["destination"].as_str().unwrap();
+    assert_eq!([to(0), to(1), to(2), to(3)], ["a", "b", "c", "amq.topic"]);
+}
+
 #[tokio::test]
 async fn wrong_dry_runs_are_named() {
     let server = Server::start().await;
