@@ -401,7 +401,6 @@ fn access_request_is_always_granted() {
 }
 
 #[test]
-#[ignore = "direct reply-to is not there yet: the message is published as any other"]
 fn a_direct_reply_needs_a_consumer() {
     let (node, _holder) = node();
     let props = Props::new().text("reply_to", "amq.rabbitmq.reply-to");

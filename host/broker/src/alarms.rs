@@ -15,13 +15,22 @@ pub struct Alarms {
 impl Alarms {
     /// Why publishers have to wait, in RabbitMQ's words; nothing while no alarm is on.
     pub fn reason(&self) -> Option<&'static str> {
-        let disk = self.disk.load(Ordering::Relaxed) || self.log.load(Ordering::Relaxed);
-        match (self.memory.load(Ordering::Relaxed), disk) {
+        match (self.is_low_on_memory(), self.is_low_on_disk()) {
             (false, false) => None,
             (true, false) => Some("low on memory"),
             (false, true) => Some("low on disk"),
             (true, true) => Some("low on memory & disk"),
         }
+    }
+
+    /// Whether memory is above its limit.
+    pub fn is_low_on_memory(&self) -> bool {
+        self.memory.load(Ordering::Relaxed)
+    }
+
+    /// Whether disk is short.
+    pub fn is_low_on_disk(&self) -> bool {
+        self.disk.load(Ordering::Relaxed) || self.log.load(Ordering::Relaxed)
     }
 
     /// Memory is above its limit, or is not any more; whether that is news.

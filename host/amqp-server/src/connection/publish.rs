@@ -15,6 +15,9 @@ use crate::channel::Mode;
 /// The method that a bad content is blamed on.
 pub(super) const METHOD: MethodId = BasicPublish::ID;
 
+/// The pseudo-queue of direct reply-to (RabbitMQ).
+const DIRECT_REPLY_TO: &str = "amq.rabbitmq.reply-to";
+
 /// The exchange of the last publish, checked, for the next one to the same: it stays good while
 /// the routing snapshot and the permissions do.
 pub(super) struct Target {
@@ -118,6 +121,10 @@ impl Connection {
                 "user_id property set to '{claimed}' but authenticated user was '{}'",
                 self.user.name()
             )));
+        }
+        if message.properties().reply_to() == Some(DIRECT_REPLY_TO) {
+            // Nobody can consume from it yet, and a reply would go nowhere.
+            return Err(AmqpError::precondition_failed("fast reply consumer does not exist"));
         }
         let Some(channel) = self.channels.get_mut(&number) else { return Ok(()) };
         let mandatory = channel.content.mandatory;

@@ -200,8 +200,8 @@ fn node_view(api: &Api) -> NodeView {
         kind: "disc",
         running: true,
         uptime: api.broker.now_ms().saturating_sub(api.started_at_ms),
-        mem_alarm: false,
-        disk_free_alarm: false,
+        mem_alarm: api.broker.alarms().is_low_on_memory(),
+        disk_free_alarm: api.broker.alarms().is_low_on_disk(),
         partitions: Vec::new(),
         rates_mode: "none",
     }
