@@ -154,6 +154,15 @@ fn a_cancelled_consumer_keeps_what_it_has_to_settle() {
 }
 
 #[test]
+fn who_deletes_a_queue_hears_of_that_before_its_own_consumers_end() {
+    let (_node, mut client) = start(&[]);
+    client.consume("q", Consume { tag: "mine", ..Consume::default() }).unwrap();
+    let args = Args::new().short(0).shortstr("q").bits(&[false; 3]);
+    client.raw().call(1, method::QUEUE_DELETE, &args, method::QUEUE_DELETE_OK).unwrap();
+    assert_eq!(client.receive().unwrap(), Incoming::Cancel("mine".into()));
+}
+
+#[test]
 fn a_consumer_is_told_that_its_queue_is_gone() {
     let (node, mut client) = start(&[]);
     client.consume("q", Consume { tag: "mine", ..Consume::default() }).unwrap();

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
 use hashbrown::HashMap;
+use shunt_amqp_codec::method::BasicCancel;
 use shunt_amqp_codec::{Method, put_method};
 use shunt_broker::{Consumer, Shard};
 use shunt_types::limits::CONNECTION_OUTPUT_HIGH;
@@ -43,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) blocked_notify: Cell<bool>,
     /// Nothing is read from the client while an alarm is on.
     pub(crate) is_blocked: Cell<bool>,
+    /// While this connection deletes a queue: the cancels that follow the answer.
+    held_cancels: RefCell<Option<Vec<(u16, String)>>>,
     /// The client said that it understands `basic.cancel` from the server.
     pub(crate) cancel_notify: Cell<bool>,
     confirms_due: RefCell<Vec<Rc<ChannelShared>>>,
@@ -87,6 +90,7 @@ impl Shared {
             heartbeat_s: Cell::new(0),
             blocked_notify: Cell::new(false),
             is_blocked: Cell::new(false),
+            held_cancels: RefCell::default(),
             cancel_notify: Cell::new(false),
             confirms_due: RefCell::default(),
             confirmed: Cell::new(0),
@@ -102,6 +106,30 @@ impl Shared {
         let mut out = self.out.borrow_mut();
         out.prepare(&self.pool);
         put_method(&mut *out, channel, method);
+    }
+
+    /// Tells the client that the broker ended a consumer.
+    pub(crate) fn send_cancel(&self, channel: u16, tag: &str) {
+        if let Some(held) = &mut *self.held_cancels.borrow_mut() {
+            held.push((channel, tag.to_owned()));
+            return;
+        }
+        self.send(channel, BasicCancel { consumer_tag: tag, no_wait: true });
+        self.flush();
+    }
+
+    /// Keeps cancels back: who deletes a queue hears of that first, as from RabbitMQ. A client
+    /// that closes on the cancel would never see its answer.
+    pub(crate) fn hold_cancels(&self) {
+        self.held_cancels.borrow_mut().get_or_insert_default();
+    }
+
+    /// Sends the cancels that were kept back.
+    pub(crate) fn release_cancels(&self) {
+        let held = self.held_cancels.borrow_mut().take();
+        for (channel, tag) in held.unwrap_or_default() {
+            self.send_cancel(channel, &tag);
+        }
     }
 
     /// Has the writer write what there is.

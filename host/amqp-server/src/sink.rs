@@ -3,7 +3,6 @@
 
 use std::rc::Rc;
 
-use shunt_amqp_codec::method::BasicCancel;
 use shunt_amqp_codec::put_deliver;
 use shunt_broker::Consumer;
 use shunt_broker::ports::{CancelReason, ConsumerSink, Delivery, Flow};
@@ -60,7 +59,6 @@ impl ConsumerSink for LocalSink {
 pub(crate) fn cancel_by_server(shared: &Shared, channel: &ChannelShared, tag: &str) {
     let known = channel.consumers.borrow_mut().remove(tag).is_some();
     if known && shared.cancel_notify.get() && !channel.closed.get() {
-        shared.send(channel.number, BasicCancel { consumer_tag: tag, no_wait: true });
-        shared.flush();
+        shared.send_cancel(channel.number, tag);
     }
 }

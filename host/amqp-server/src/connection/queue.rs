@@ -189,6 +189,16 @@ impl Connection {
         number: u16,
         delete: &QueueDelete<'_>,
     ) -> Result<(), Refused> {
+        self.shared.hold_cancels();
+        let deleted = self.delete(number, delete).await;
+        if let (Ok(message_count), false) = (&deleted, delete.no_wait) {
+            self.shared.send(number, QueueDeleteOk { message_count: *message_count as u32 });
+        }
+        self.shared.release_cancels();
+        deleted.map(drop)
+    }
+
+    async fn delete(&mut self, number: u16, delete: &QueueDelete<'_>) -> Result<u64, Refused> {
         let name = self.queue_named(number, delete.queue)?;
         self.check_queue(Access::Configure, name.as_str())?;
         let mut message_count = 0;
@@ -205,10 +215,7 @@ impl Connection {
                 self.durable(self.context.broker.logged_position()).await?;
             }
         }
-        if !delete.no_wait {
-            self.shared.send(number, QueueDeleteOk { message_count: message_count as u32 });
-        }
-        Ok(())
+        Ok(message_count)
     }
 
     /// The queue of that name, with read permission and no other connection's claim on it.
