@@ -45,13 +45,14 @@ impl Queue {
         target.map_or(Enqueued::Accepted, Enqueued::Logged)
     }
 
-    /// Drops from the head what is over the bound; call it after delivering.
+    /// Drops from the head what is over the bound; call it after delivering. The head of a queue
+    /// with priorities is its highest, as in RabbitMQ.
     pub fn enforce_bounds(&mut self) {
         if self.settings.overflow != Overflow::DropHead {
             return;
         }
         while self.is_bounded() && self.is_over(0, 0) {
-            let Some(entry) = self.ready.pop_least() else { return };
+            let Some(entry) = self.ready.pop() else { return };
             self.bury(entry, DeathReason::Maxlen);
         }
     }

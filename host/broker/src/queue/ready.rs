@@ -118,12 +118,6 @@ impl Ready {
         self.uncount(entry)
     }
 
-    /// The message that a full queue drops first: the oldest of the lowest priority.
-    pub(super) fn pop_least(&mut self) -> Option<Entry> {
-        let entry = self.lanes.iter_mut().find_map(Lane::pop);
-        self.uncount(entry)
-    }
-
     /// The message at the head of each lane, for expiry, which looks at heads only.
     pub(super) fn pop_head_if(&mut self, mut due: impl FnMut(&Entry) -> bool) -> Option<Entry> {
         let lane = self.lanes.iter_mut().find(|lane| lane.front().is_some_and(&mut due))?;

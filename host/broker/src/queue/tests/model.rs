@@ -1,5 +1,7 @@
 //! The dumb implementation: lists that are searched from end to end.
 
+use std::cmp::Reverse;
+
 use crate::queue::{
     ConsumerId, ConsumerOptions, DeathReason, Enqueued, Overflow, QueueSettings, QueueStats,
     Settlement,
@@ -127,8 +129,8 @@ impl Model {
 
     pub(super) fn enforce_bounds(&mut self) {
         while self.settings.overflow == Overflow::DropHead && self.is_over(0, 0) {
-            let least = self.first_by(|entry| (entry.lane, entry.sequence));
-            self.bury(least.unwrap(), DeathReason::Maxlen);
+            let head = self.first_by(|entry| (Reverse(entry.lane), entry.sequence));
+            self.bury(head.unwrap(), DeathReason::Maxlen);
         }
     }
 
