@@ -439,3 +439,19 @@ fn messages_that_never_end_take_no_memory() {
     drop(connections);
     bystander.works();
 }
+
+#[test]
+fn a_close_is_answered_though_more_was_sent_behind_it() {
+    let node = Node::start().unwrap();
+    let mut connection = open(&node);
+    let close = Args::new().short(200).shortstr("goodbye").short(0).short(0);
+    let mut bytes = Vec::new();
+    push_method(&mut bytes, 0, method::CONNECTION_CLOSE, &close);
+    let publish = Args::new().short(0).shortstr("").shortstr("q").bits(&[false, false]);
+    for _ in 0..50_000 {
+        push_method(&mut bytes, 1, method::BASIC_PUBLISH, &publish);
+    }
+    // Closing over unread bytes would reset the connection, and lose the answer.
+    connection.send(&bytes).unwrap();
+    connection.expect(0, method::CONNECTION_CLOSE_OK).unwrap();
+}
