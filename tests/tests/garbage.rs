@@ -448,10 +448,10 @@ fn a_close_is_answered_though_more_was_sent_behind_it() {
     let mut bytes = Vec::new();
     push_method(&mut bytes, 0, method::CONNECTION_CLOSE, &close);
     let publish = Args::new().short(0).shortstr("").shortstr("q").bits(&[false, false]);
-    for _ in 0..50_000 {
+    for _ in 0..500_000 {
         push_method(&mut bytes, 1, method::BASIC_PUBLISH, &publish);
     }
-    // Closing over unread bytes would reset the connection, and lose the answer.
+    // More than the sockets hold: closing over it would reset the connection.
     connection.send(&bytes).unwrap();
     connection.expect(0, method::CONNECTION_CLOSE_OK).unwrap();
 }
