@@ -138,6 +138,12 @@ pub enum RouteError {
         /// The version.
         version: u32,
     },
+    /// No other version was active before.
+    #[error("route '{name}' has no version that was active before; activate one by its number")]
+    NoPrevious {
+        /// The route.
+        name: String,
+    },
     /// The active version can't be removed.
     #[error("version {version} of route '{name}' is active")]
     Active {
@@ -166,7 +172,9 @@ impl RouteError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::NoRoute { .. } | Self::NoVersion { .. } => ErrorKind::NotFound,
-            Self::Active { .. } | Self::Unavailable { .. } => ErrorKind::Conflict,
+            Self::NoPrevious { .. } | Self::Active { .. } | Self::Unavailable { .. } => {
+                ErrorKind::Conflict
+            }
             Self::Storage(_) => ErrorKind::Internal,
         }
     }

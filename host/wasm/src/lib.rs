@@ -16,11 +16,13 @@
 //! `wasi`), and every failure has one of the causes of `shunt_routing::FailureCause`.
 
 mod abi;
+mod activation;
 mod answer;
 mod artifact;
 mod capability;
 mod clock;
 mod counters;
+mod deploy;
 mod describe;
 mod dry_run;
 mod engine;
@@ -37,6 +39,7 @@ mod log;
 mod module;
 mod msgpack;
 mod registry;
+mod restore;
 mod store;
 mod values;
 mod version;
@@ -48,12 +51,13 @@ mod tests;
 
 pub use capability::{Capabilities, Capability, QueueLoad, QueueLoads, RouteState};
 pub use counters::RouteCounters;
+pub use deploy::{DeployRequest, Deployment};
 pub use dry_run::{DryRun, DryRunDestination, DryRunRequest};
 pub use error::{DeployError, ErrorKind, RouteError};
 pub use exchange::XWasm;
 pub use limits::{LimitError, LimitOverrides, RouteLimits};
 pub use local::release_instances;
 pub use log::{LogLevel, LogLine, RouteLog, RouteRef};
-pub use registry::{DeployRequest, Deployment, Recovery, Routes, RoutesConfig};
+pub use registry::{Recovery, Routes, RoutesConfig};
 pub use store::{Destinations, RouteStore, StoredRoute, StoredVersion};
 pub use view::{ModuleView, RouteView, VersionView};

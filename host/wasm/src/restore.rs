@@ -1,0 +1,75 @@
+//! Deployed routes as they are kept, and back after a start.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use crate::counters::Counters;
+use crate::log::RouteRef;
+use crate::registry::Routes;
+use crate::store::{StoredRoute, StoredVersion};
+use crate::version::{Deployed, Route, Version};
+
+impl Routes {
+    /// Takes a stored route in as well as it can be.
+    pub(crate) fn restore(&self, stored: StoredRoute) {
+        let route = self.route(&stored.vhost, &stored.name);
+        let versions = stored.versions.into_iter().map(|kept| {
+            let route = self.route_ref(&stored.vhost, &stored.name, kept.version);
+            self.restore_version(route, kept)
+        });
+        let versions: Vec<_> = versions.collect();
+        let active = versions.iter().find(|version| Some(version.route.version) == stored.active);
+        route.active.store(active.cloned());
+        let (previous, last_version) = (stored.previous, stored.last_version);
+        *route.deployed.lock() = Deployed { versions, previous, last_version };
+    }
+
+    fn restore_version(&self, route: RouteRef, kept: StoredVersion) -> Arc<Version> {
+        let (limits, refused) = match self.limits.overridden(&kept.limits) {
+            Ok(limits) => (limits, None),
+            Err(error) => (self.limits, Some(error.to_string())),
+        };
+        let load = || {
+            let bytes = self.files.get(&kept.sha256)?;
+            let module = self.module(&kept.sha256, &bytes, &route, limits);
+            let module = module.map_err(|error| error.to_string())?;
+            module.check_grants(kept.grants).map_err(|error| error.to_string())?;
+            Ok(module)
+        };
+        let module = refused.map_or_else(load, Err);
+        let terms = self.terms(&route, limits, kept.grants, module.as_ref().ok());
+        Arc::new(Version {
+            module,
+            route,
+            size: kept.size_bytes,
+            sha256: kept.sha256,
+            grants: kept.grants,
+            destinations: kept.destinations,
+            overrides: kept.limits,
+            deployed_at_ms: kept.deployed_at_ms,
+            terms,
+            counters: Counters::default(),
+            live: AtomicUsize::new(0),
+        })
+    }
+}
+
+pub(crate) fn stored(route: &Route, deployed: &Deployed, active: Option<&Version>) -> StoredRoute {
+    let version = |version: &Arc<Version>| StoredVersion {
+        version: version.route.version,
+        sha256: version.sha256.clone(),
+        size_bytes: version.size,
+        grants: version.grants,
+        destinations: version.destinations,
+        limits: version.overrides,
+        deployed_at_ms: version.deployed_at_ms,
+    };
+    StoredRoute {
+        vhost: route.vhost.clone(),
+        name: route.name.to_string(),
+        active: active.map(|version| version.route.version),
+        previous: deployed.previous,
+        last_version: deployed.last_version,
+        versions: deployed.versions.iter().map(version).collect(),
+    }
+}
