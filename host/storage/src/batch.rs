@@ -1,6 +1,6 @@
 //! Records that go into a log together, in the form in which they will stand on disk.
 
-use crate::record::{self, KIND_MAX, RECORD_OVERHEAD, RECORD_SIZE_MAX};
+use crate::record::{self, KIND_MAX, RECORD_OVERHEAD, RECORD_SIZE_MAX, SPLIT_KIND_MIN};
 
 /// Why records were not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -11,6 +11,9 @@ pub enum AppendError {
     /// A kind above [`KIND_MAX`].
     #[error("record kinds end at {KIND_MAX}, {0} is the log's own")]
     ReservedKind(u8),
+    /// A head and a body for a kind below [`SPLIT_KIND_MIN`].
+    #[error("records of kind {0} are not split, only those from {SPLIT_KIND_MIN} on are")]
+    NotSplit(u8),
     /// More bytes than a record may have.
     #[error("a record of {0} bytes, at most {RECORD_SIZE_MAX} are allowed")]
     TooLarge(usize),
@@ -32,19 +35,41 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Adds a record. One of a reserved kind, or too large, makes the log refuse the batch.
+    /// Adds a record; one of a split kind has no body then. One of a reserved kind, or too large,
+    /// makes the log refuse the batch.
     pub fn push(&mut self, kind: u8, payload: &[u8]) {
         self.push_parts(kind, &[payload]);
     }
 
     /// Adds a record whose payload is the parts, one after the other.
     pub fn push_parts(&mut self, kind: u8, parts: &[&[u8]]) {
-        let size = parts.iter().map(|part| part.len()).sum();
+        if record::is_split(kind) {
+            self.push_split(kind, parts, &[]);
+        } else {
+            self.put(kind, parts.iter().copied());
+        }
+    }
+
+    /// Adds a record of a split kind; head and body are their parts, one after the other. A start
+    /// hands out the head alone, so that whatever a start must know belongs there.
+    pub fn push_split(&mut self, kind: u8, head: &[&[u8]], body: &[&[u8]]) {
+        if kind < SPLIT_KIND_MIN {
+            self.refused.get_or_insert(AppendError::NotSplit(kind));
+            return;
+        }
+        let head_size: usize = head.iter().map(|part| part.len()).sum();
+        // One that is cut off here is larger than a record may be, and refused.
+        let length = u32::try_from(head_size).unwrap_or(u32::MAX).to_le_bytes();
+        self.put(kind, std::iter::once(&length[..]).chain(head.iter().chain(body).copied()));
+    }
+
+    fn put<'a>(&mut self, kind: u8, parts: impl Iterator<Item = &'a [u8]> + Clone) {
+        let size = parts.clone().map(<[u8]>::len).sum();
         if let Err(error) = check_record(kind, size) {
             self.refused.get_or_insert(error);
             return;
         }
-        record::put_unplaced(&mut self.bytes, kind, parts);
+        record::put_unplaced_parts(&mut self.bytes, kind, parts);
         self.sizes.push((RECORD_OVERHEAD + size) as u32);
     }
 
@@ -110,6 +135,21 @@ mod tests {
         assert_eq!(whole.sizes(), [RECORD_OVERHEAD as u32 + 15]);
         whole.clear();
         assert!(whole.is_empty() && whole.size() == 0);
+    }
+
+    #[test]
+    fn a_split_record_says_how_long_its_head_is() {
+        let (mut split, mut plain) = (Batch::default(), Batch::default());
+        split.push_split(SPLIT_KIND_MIN, &[b"he", b"ad"], &[b"bo", b"dy"]);
+        record::put_unplaced(&mut plain.bytes, SPLIT_KIND_MIN, &[b"\x04\0\0\0headbody"]);
+        assert_eq!(split.bytes(), plain.bytes());
+        assert_eq!(split.sizes(), [RECORD_OVERHEAD as u32 + 12]);
+        let (mut split, mut plain) = (Batch::default(), Batch::default());
+        split.push_split(KIND_MAX, &[b"head"], &[]);
+        plain.push(KIND_MAX, b"head");
+        assert_eq!(split.bytes(), plain.bytes());
+        split.push_split(SPLIT_KIND_MIN - 1, &[b"head"], &[]);
+        assert_eq!(split.check(), Err(AppendError::NotSplit(SPLIT_KIND_MIN - 1)));
     }
 
     #[test]

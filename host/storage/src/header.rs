@@ -10,7 +10,7 @@ use crate::recover::OpenError;
 /// Bytes of a header.
 pub(crate) const HEADER_SIZE: usize = 24;
 /// The version that this build writes, and the only one that it reads.
-pub(crate) const FORMAT_VERSION: u32 = 2;
+pub(crate) const FORMAT_VERSION: u32 = 3;
 
 /// What a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +107,7 @@ mod tests {
         let error = check(FileRole::Log, 1, &bytes, || "/data/1.log".into()).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "/data/1.log: written in format version 9, this shunt reads version 2"
+            "/data/1.log: written in format version 9, this shunt reads version 3"
         );
     }
 }

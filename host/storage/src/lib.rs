@@ -25,7 +25,7 @@
 //! # let place = tempfile::tempdir().unwrap();
 //! let folder = DataFolder::open(place.path()).unwrap();
 //! let disk = Arc::new(folder.disk("messages").unwrap());
-//! let mut replay = |at, kind, payload: &[u8]| println!("{at:?}: {kind}, {payload:?}");
+//! let mut replay = |at, kind, head: &[u8]| println!("{at:?}: {kind}, {head:?}");
 //! let (writer, recovery) = SegmentWriter::open(disk, Default::default(), &mut replay).unwrap();
 //! assert_eq!(recovery.records, 0, "a new folder");
 //!
@@ -33,9 +33,11 @@
 //! let log = SegmentLog::start(writer, move |outcome| drop(tell.send(outcome))).unwrap();
 //! let (mut batch, mut positions) = (Batch::default(), Vec::new());
 //! batch.push(1, b"a message");
-//! batch.push_parts(2, &[b"another", b" one"]);
+//! batch.push_split(200, &[b"which a start", b" hands out"], &[b"which it leaves on disk"]);
 //! let position = log.append(&batch, &mut positions).unwrap();
-//! assert_eq!(log.read(positions[1]).unwrap(), (2, b"another one".to_vec()));
+//! let record = log.read(positions[1]).unwrap();
+//! assert_eq!(record.head(), b"which a start hands out");
+//! assert_eq!(record.body(), b"which it leaves on disk");
 //! assert!(matches!(told.recv().unwrap(), SyncOutcome::Durable(reached) if reached == position));
 //! ```
 //!
@@ -75,10 +77,10 @@ pub use faulty::{Faults, FaultyDisk};
 pub use folder::{DataFolder, FolderError};
 pub use lock::{FolderLock, LockError};
 pub use log::{MetadataLog, Position, SyncOutcome};
-pub use record::{KIND_MAX, RECORD_SIZE_MAX};
+pub use record::{KIND_MAX, RECORD_SIZE_MAX, SPLIT_KIND_MIN};
 pub use recover::{CutTail, Damage, OpenError, Recovered};
 pub use segments::{
-    ReadError, RecordPosition, SegmentInfo, SegmentLog, SegmentLogOptions, SegmentRecovery,
-    SegmentWriter,
+    OwnedRecord, ReadError, RecordPosition, RecordRef, SegmentInfo, SegmentLog, SegmentLogOptions,
+    SegmentRecovery, SegmentWriter,
 };
 pub use writer::{CommitError, LogWriter};

@@ -9,11 +9,20 @@
 //! it, an older file's record in a block that is used again is no record, nor is one that a
 //! payload contains. They come last, so that whoever makes a record can checksum its bytes long
 //! before its place is known: see [`put_unplaced`] and [`place`].
+//!
+//! A record of a split kind has two parts, so that a start can do with the first:
+//!
+//! ```text
+//! payload  head length u32 | head | body
+//! ```
 
 /// Most bytes of kind and payload.
 pub const RECORD_SIZE_MAX: usize = 64 * 1024 * 1024;
 /// The highest kind that a caller may give a record; those above are the log's own.
 pub const KIND_MAX: u8 = 239;
+/// The lowest kind whose records are split into a head, which a start hands out, and a body,
+/// which is only read back by position. All kinds from here to [`KIND_MAX`] are split.
+pub const SPLIT_KIND_MIN: u8 = 128;
 
 /// Kind of the record before each batch; without payload. It says that the file was synced up to
 /// this record's own offset when the batch was written. What is damaged below the highest such
@@ -32,6 +41,9 @@ const PREFIX_SIZE: usize = 8;
 /// Bytes of a record beside its payload.
 pub(crate) const RECORD_OVERHEAD: usize = PREFIX_SIZE + 1;
 
+/// Bytes of a split record before its head.
+pub(crate) const HEAD_LENGTH_SIZE: usize = 4;
+
 /// Bytes that one search for the next whole record may checksum: hostile lengths could make it
 /// quadratic otherwise. What is left then counts as damaged.
 const SEARCH_WORK_MAX: usize = 1 << 30;
@@ -47,6 +59,21 @@ pub(crate) enum Found<'a> {
     Damaged(&'static str),
 }
 
+/// Whether a caller's records of that kind are split.
+pub(crate) fn is_split(kind: u8) -> bool {
+    (SPLIT_KIND_MIN..=KIND_MAX).contains(&kind)
+}
+
+/// Head and body of a record's payload; where the kind is not split, everything is head. None
+/// for a split record whose head is longer than itself, which no batch makes.
+pub(crate) fn split(kind: u8, payload: &[u8]) -> Option<(&[u8], &[u8])> {
+    if !is_split(kind) {
+        return Some((payload, &[]));
+    }
+    let (length, rest) = payload.split_first_chunk::<HEAD_LENGTH_SIZE>()?;
+    rest.split_at_checked(u32::from_le_bytes(*length) as usize)
+}
+
 /// Appends a record that will stand at `offset` of the file.
 pub(crate) fn put(out: &mut Vec<u8>, file: u64, offset: u64, kind: u8, payload: &[u8]) {
     let start = out.len();
@@ -57,7 +84,16 @@ pub(crate) fn put(out: &mut Vec<u8>, file: u64, offset: u64, kind: u8, payload: 
 /// Appends a record whose place is not known yet; its checksum covers length, kind and payload,
 /// which is given in parts.
 pub(crate) fn put_unplaced(out: &mut Vec<u8>, kind: u8, parts: &[&[u8]]) {
-    let size: usize = parts.iter().map(|part| part.len()).sum();
+    put_unplaced_parts(out, kind, parts.iter().copied());
+}
+
+/// As [`put_unplaced`].
+pub(crate) fn put_unplaced_parts<'a>(
+    out: &mut Vec<u8>,
+    kind: u8,
+    parts: impl Iterator<Item = &'a [u8]> + Clone,
+) {
+    let size: usize = parts.clone().map(<[u8]>::len).sum();
     let length = (size as u32 + 1).to_le_bytes();
     out.reserve(RECORD_OVERHEAD + size);
     out.extend_from_slice(&length);
@@ -219,6 +255,16 @@ mod tests {
             let (_, end) = read_from(&bytes, 0);
             let _ = find_next(&bytes, 7, end);
         }
+    }
+
+    #[test]
+    fn only_split_kinds_are_split() {
+        assert_eq!(split(1, b"12345"), Some((&b"12345"[..], &b""[..])));
+        assert_eq!(split(SPLIT_KIND_MIN, b"\x02\0\0\0headbody").unwrap().0, b"he");
+        assert_eq!(split(KIND_MAX, b"\x04\0\0\0head"), Some((&b"head"[..], &b""[..])));
+        assert_eq!(split(KIND_MAX, b"\x05\0\0\0head"), None);
+        assert_eq!(split(KIND_MAX, b"\0\0\0"), None);
+        assert_eq!(split(KIND_BATCH, b""), Some((&b""[..], &b""[..])));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The segment log: appended to and read from any thread.
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
@@ -9,8 +10,10 @@ use crate::log::{Position, SyncOutcome};
 use crate::segments::handles::Handles;
 use crate::segments::spares::{CHUNK_SIZE, Spares};
 use crate::segments::sync::SyncThread;
-use crate::segments::waiting::{Source, Waiting};
-use crate::segments::{ReadError, RecordPosition, SegmentInfo, SegmentWriter};
+use crate::segments::waiting::Waiting;
+use crate::segments::{
+    OwnedRecord, ReadError, RecordPosition, RecordRef, SegmentInfo, SegmentWriter,
+};
 
 /// A batch up to this size is copied under the lock, next to others; a larger one before it,
 /// into a buffer of its own.
@@ -34,6 +37,8 @@ pub(super) struct Shared {
     pub(super) wake: Condvar,
     pub(super) spares: Spares,
     pub(super) handles: Handles,
+    /// Bytes that wait; changed under the lock of `state`, read without it.
+    pub(super) unsynced: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -72,6 +77,7 @@ impl SegmentLog {
             // One group is being written while the next one collects.
             spares: Spares::new(2 * writer.options().batch_bytes_max),
             handles: Handles::new(writer.disk()),
+            unsynced: AtomicU64::new(0),
         });
         let sync = SyncThread::new(shared.clone(), writer, Box::new(tell));
         (Self { shared, thread: None }, sync)
@@ -99,6 +105,7 @@ impl SegmentLog {
             return Ok(state.waiting.appended());
         }
         let placed = state.waiting.append(batch, copy, &self.shared.spares)?;
+        self.shared.unsynced.store(state.waiting.unsynced(), Ordering::Relaxed);
         let wake = std::mem::take(&mut state.asleep);
         drop(state);
         if wake {
@@ -115,16 +122,30 @@ impl SegmentLog {
 
     /// Reads a record back, whether it is on disk or waits to be written. Its checksum is
     /// verified.
-    pub fn read(&self, at: RecordPosition) -> Result<(u8, Vec<u8>), ReadError> {
+    pub fn read(&self, at: RecordPosition) -> Result<OwnedRecord, ReadError> {
         let source = self.shared.state().waiting.find(at);
-        match source {
-            Source::Memory(bytes, index) => self.shared.handles.read_waiting(at, &bytes[index..]),
-            Source::Disk => {
-                let is_there = || self.shared.state().waiting.has_segment(at.segment);
-                self.shared.handles.read(at, is_there)
-            }
-            Source::Gone => Err(ReadError::Gone(at.segment)),
-        }
+        self.shared.handles.read(at, &source, &|segment| self.has_segment(segment))
+    }
+
+    /// Reads records back as [`SegmentLog::read`] does, and hands each to `each` with its index
+    /// in `positions`, in that order. Those that follow one another in a segment with little
+    /// between them are read at once, up to a megabyte: give positions in the log's order. What
+    /// goes wrong with one record is told for that one.
+    pub fn read_many(
+        &self,
+        positions: &[RecordPosition],
+        each: &mut dyn FnMut(usize, Result<RecordRef<'_>, ReadError>),
+    ) {
+        let sources: Vec<_> = {
+            let state = self.shared.state();
+            positions.iter().map(|at| state.waiting.find(*at)).collect()
+        };
+        let is_there = |segment| self.has_segment(segment);
+        self.shared.handles.read_many(positions, &sources, &is_there, each);
+    }
+
+    fn has_segment(&self, number: u32) -> bool {
+        self.shared.state().waiting.has_segment(number)
     }
 
     /// The segments from oldest to newest; the last one is being written.
@@ -143,6 +164,12 @@ impl SegmentLog {
         if wake {
             self.shared.wake.notify_one();
         }
+    }
+
+    /// Bytes that were appended and are not durable yet, with the log's own records among them.
+    /// Takes no lock.
+    pub fn unsynced_bytes(&self) -> u64 {
+        self.shared.unsynced.load(Ordering::Relaxed)
     }
 
     /// Bytes of all segments, those included that wait to be written.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
 use super::*;
-use crate::record::{KIND_MAX, RECORD_SIZE_MAX};
+use crate::record::{KIND_MAX, RECORD_SIZE_MAX, SPLIT_KIND_MIN};
 use crate::{AppendError, Batch, Disk, Faults, FaultyDisk, FolderDisk, Position, SyncOutcome};
 
 const OPTIONS: SegmentLogOptions =
@@ -56,8 +56,8 @@ fn appends_of_many_threads_are_durable_in_order_and_read_while_they_wait() {
                 for number in 0..100u8 {
                     let records = [[thread, number, 0], [thread, number, 1]];
                     let (_, positions) = append(log, &[&records[0], &records[1]]);
-                    assert_eq!(log.read(positions[1]).unwrap(), (1, records[1].to_vec()));
-                    assert_eq!(log.read(positions[0]).unwrap(), (1, records[0].to_vec()));
+                    assert_eq!(log.read(positions[1]).unwrap().head(), records[1]);
+                    assert_eq!(log.read(positions[0]).unwrap().head(), records[0]);
                 }
             });
         }
@@ -73,7 +73,7 @@ fn appends_of_many_threads_are_durable_in_order_and_read_while_they_wait() {
         assert!(own.map(|(_, payload)| payload.clone()).eq(expected));
     }
     for (at, payload) in &found {
-        assert_eq!(log.read(*at).unwrap().1, *payload);
+        assert_eq!(log.read(*at).unwrap().head(), *payload);
     }
 }
 
@@ -107,14 +107,14 @@ fn segments_roll_and_the_oldest_go() {
     }
 
     let middle = all[50];
-    assert_eq!(log.read(all[0]).unwrap().1, [0; 500]);
+    assert_eq!(log.read(all[0]).unwrap().head(), [0; 500]);
     log.remove_through(middle.segment - 1);
     log.remove_through(2);
     while log.segments()[0].number < middle.segment {
         std::thread::yield_now();
     }
     assert!(matches!(log.read(all[0]), Err(ReadError::Gone(1))));
-    assert_eq!(log.read(middle).unwrap().1, [50; 500]);
+    assert_eq!(log.read(middle).unwrap().head(), [50; 500]);
     drop(log);
     let (log, _, found) = start(disk());
     assert_eq!(found.first().map(|(at, _)| at.segment), Some(middle.segment));
@@ -124,7 +124,7 @@ fn segments_roll_and_the_oldest_go() {
     drop(log);
     let (log, ..) = start(disk());
     assert_eq!(log.segments().len(), 1, "never the last one");
-    assert_eq!(log.read(after[0]).unwrap().1, b"after");
+    assert_eq!(log.read(after[0]).unwrap().head(), b"after");
 }
 
 #[test]
@@ -136,8 +136,8 @@ fn a_full_disk_delays_and_loses_nothing() {
     assert!(matches!(told.recv().unwrap(), SyncOutcome::NoSpace(_)));
     let (last, after) = append(&log, &[&[8; 3000], b"after"]);
     assert!(after[0].segment > before[0].segment);
-    assert_eq!(log.read(before[1]).unwrap().1, [7; 3000], "while it waits");
-    assert_eq!(log.read(after[1]).unwrap().1, b"after");
+    assert_eq!(log.read(before[1]).unwrap().head(), [7; 3000], "while it waits");
+    assert_eq!(log.read(after[1]).unwrap().head(), b"after");
     disk.set_faults(Faults::default());
     assert!(matches!(told.recv().unwrap(), SyncOutcome::Durable(reached) if reached == first));
     wait_for(&told, last);
@@ -170,7 +170,7 @@ fn after_a_failed_sync_nothing_is_confirmed_or_taken() {
     assert!(matches!(told.recv().unwrap(), SyncOutcome::Failed(_)));
     disk.set_faults(Faults::default());
     assert_eq!(log.append(&batch(&[b"y"]), &mut Vec::new()), Err(AppendError::Failed));
-    assert_eq!(log.read(positions[0]).unwrap().1, b"x", "still read");
+    assert_eq!(log.read(positions[0]).unwrap().head(), b"x", "still read");
     drop(log);
     assert!(told.recv().is_err(), "no more outcomes");
 }
@@ -217,7 +217,7 @@ fn reads_of_many_segments_keep_few_files_open_and_hurt_nobody() {
     wait_for(&told, Position(200));
     for _ in 0..2 {
         for (number, at) in (0..).zip(&all) {
-            assert_eq!(log.read(*at).unwrap().1, [number; 2000]);
+            assert_eq!(log.read(*at).unwrap().head(), [number; 2000]);
         }
     }
     disk.set_faults(Faults { read_error_per_mille: 1000, ..Faults::default() });
@@ -228,7 +228,60 @@ fn reads_of_many_segments_keep_few_files_open_and_hurt_nobody() {
     assert!(
         matches!(error, ReadError::Damaged { offset, .. } if offset == u64::from(all[1].offset))
     );
-    assert_eq!(log.read(all[0]).unwrap().1, [0; 2000]);
+    assert_eq!(log.read(all[0]).unwrap().head(), [0; 2000]);
     let nowhere = RecordPosition { segment: 1_000, offset: 24, size: 10 };
     assert!(matches!(log.read(nowhere), Err(ReadError::Gone(1_000))));
+}
+
+#[test]
+fn a_start_hands_out_heads_and_bodies_are_read_when_wanted() {
+    let disk = FaultyDisk::new(1);
+    let (log, told, _) = start(disk.clone());
+    let mut batch = Batch::default();
+    let mut positions = Vec::new();
+    for number in 0..20u8 {
+        batch.push_split(SPLIT_KIND_MIN, &[b"head ", &[number]], &[&[number; 300]]);
+    }
+    let position = log.append(&batch, &mut positions).unwrap();
+    wait_for(&told, position);
+    drop(log);
+    let (log, _, found) = start(disk.clone());
+    let heads = (0..20).map(|number| [&b"head "[..], &[number]].concat());
+    assert!(found.iter().map(|(_, head)| head.clone()).eq(heads));
+
+    // One of them is damaged, and one is not there: the others are read all the same.
+    disk.flip_bit(&handles::name(1), positions[3].offset as usize + 40, 1);
+    positions.push(RecordPosition { segment: 9, offset: 24, size: 10 });
+    let mut read = Vec::new();
+    log.read_many(&positions, &mut |index, record| {
+        assert_eq!(index, read.len());
+        read.push(record.map(|record| record.body.to_vec()));
+    });
+    for (index, body) in read.into_iter().enumerate() {
+        match (index, body) {
+            (3, Err(ReadError::Damaged { offset, .. })) => {
+                assert_eq!(offset, u64::from(positions[3].offset));
+            }
+            (20, Err(ReadError::Gone(9))) => {}
+            (_, body) => assert_eq!(body.unwrap(), [index as u8; 300]),
+        }
+    }
+}
+
+#[test]
+fn bytes_that_wait_are_counted() {
+    let disk = FaultyDisk::new(1);
+    let (log, told, _) = start(disk.clone());
+    assert_eq!(log.unsynced_bytes(), 0);
+    disk.set_faults(Faults { space_max: Some(40), ..Faults::default() });
+    let (_, first) = append(&log, &[&[7; 1000]]);
+    let (last, second) = append(&log, &[&[8; 3500]]);
+    assert_ne!(first[0].segment, second[0].segment);
+    // With the batch record of each segment, and the end record of the first.
+    let own = 9 + 9 + 9;
+    assert_eq!(log.unsynced_bytes(), u64::from(first[0].size + second[0].size) + own);
+    assert!(matches!(told.recv().unwrap(), SyncOutcome::NoSpace(_)));
+    disk.set_faults(Faults::default());
+    wait_for(&told, last);
+    assert_eq!(log.unsynced_bytes(), 0);
 }

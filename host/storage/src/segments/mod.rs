@@ -5,7 +5,7 @@
 //! append  -> Waiting   gives positions, collects groups       any thread, a short lock
 //!            writer    a group: one write, one fdatasync      the log's thread
 //! read    -> Waiting, else a file from the LRU of handles     any thread
-//! open    -> recover   each whole record, in order            once, before the start
+//! open    -> recover   each whole record's head, in order     once, before the start
 //! ```
 //!
 //! Each byte is copied and checksummed once on its way in, when it is pushed to a [`Batch`]; an
@@ -16,6 +16,7 @@
 
 mod handles;
 mod log;
+mod read;
 mod recover;
 mod spares;
 mod sync;
@@ -33,6 +34,7 @@ use std::io;
 use std::path::PathBuf;
 
 pub use log::SegmentLog;
+pub use read::{OwnedRecord, RecordRef};
 pub use recover::SegmentRecovery;
 pub use writer::SegmentWriter;
 

@@ -8,16 +8,40 @@ use super::sync::{SyncThread, Turn};
 use super::*;
 use crate::faulty::Random;
 use crate::header::HEADER_SIZE;
-use crate::{AppendError, Batch, Damage, Disk, Faults, FaultyDisk, Position, SyncOutcome};
+use crate::{
+    AppendError, Batch, Damage, Disk, Faults, FaultyDisk, Position, SPLIT_KIND_MIN, SyncOutcome,
+};
 
 const OPTIONS: SegmentLogOptions = SegmentLogOptions { segment_size: 4096, batch_bytes_max: 1500 };
-const KIND: u8 = 3;
+const KINDS: [u8; 2] = [3, SPLIT_KIND_MIN + 3];
 
 /// A record that may be on disk.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 struct Entry {
     at: RecordPosition,
-    payload: Vec<u8>,
+    kind: u8,
+    head: Vec<u8>,
+    body: Vec<u8>,
+}
+
+/// What a start hands out of a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Found {
+    at: RecordPosition,
+    kind: u8,
+    head: Vec<u8>,
+}
+
+impl PartialEq<Found> for Entry {
+    fn eq(&self, found: &Found) -> bool {
+        (self.at, self.kind, &self.head) == (found.at, found.kind, &found.head)
+    }
+}
+
+impl Entry {
+    fn is(&self, record: RecordRef<'_>) -> bool {
+        (self.kind, &self.head[..], &self.body[..]) == (record.kind, record.head, record.body)
+    }
 }
 
 /// What may, and what must be there.
@@ -50,12 +74,11 @@ struct Told {
     failed: bool,
 }
 
-fn open(disk: &FaultyDisk) -> (SegmentWriter, SegmentRecovery, Vec<Entry>) {
+fn open(disk: &FaultyDisk) -> (SegmentWriter, SegmentRecovery, Vec<Found>) {
     let mut found = Vec::new();
     let (writer, recovery) =
-        SegmentWriter::open(Arc::new(disk.clone()), OPTIONS, &mut |at, kind, payload| {
-            assert_eq!(kind, KIND);
-            found.push(Entry { at, payload: payload.to_vec() });
+        SegmentWriter::open(Arc::new(disk.clone()), OPTIONS, &mut |at, kind, head| {
+            found.push(Found { at, kind, head: head.to_vec() });
         })
         .unwrap();
     assert_eq!(recovery.records, found.len() as u64);
@@ -65,20 +88,21 @@ fn open(disk: &FaultyDisk) -> (SegmentWriter, SegmentRecovery, Vec<Entry>) {
 impl Model {
     /// What a start found is the model's entries, but for the beginning, which may have been
     /// removed, and the end, which was not confirmed.
-    fn check_found(&mut self, found: Vec<Entry>) {
-        let removed = self.entries.iter().take_while(|entry| Some(*entry) != found.first()).count();
+    fn check_found(&mut self, found: &[Found]) {
+        let is_first = |entry: &Entry| found.first().is_some_and(|first| entry == first);
+        let removed = self.entries.iter().take_while(|entry| !is_first(entry)).count();
         if let Some(last) = self.entries[..removed.min(self.confirmed)].last() {
             assert!(last.at.segment <= self.removed_through, "lost: {last:?}");
         }
         if let (Some(first), Some(last)) = (found.first(), self.entries[..removed].last()) {
             assert!(first.at.segment > last.at.segment, "a part of a segment is gone");
         }
-        let rest = &self.entries[removed..];
-        assert!(rest.starts_with(&found), "something else, or in another order: {found:?}");
         let end = removed + found.len();
         assert!(end >= self.confirmed, "{} confirmed, {end} found", self.confirmed);
+        assert!(end <= self.entries.len() && self.entries[removed..end] == *found, "{found:?}");
         self.confirmed = found.len();
-        self.entries = found;
+        self.entries.truncate(end);
+        self.entries.drain(..removed);
     }
 }
 
@@ -107,25 +131,36 @@ impl Life {
     fn append(&mut self, model: &mut Model, random: &mut Random) {
         let mut batch = Batch::default();
         let filler_max = [10, 100, 800, 6000][random.below(4) as usize];
-        let mut payloads = Vec::new();
+        let mut records = Vec::new();
         for _ in 0..1 + random.below(5) {
-            let mut payload = model.next_number.to_le_bytes().to_vec();
-            payload.resize(8 + random.below(filler_max) as usize, model.next_number as u8);
+            let kind = KINDS[random.below(2) as usize];
+            let mut head = model.next_number.to_le_bytes().to_vec();
+            let filler = vec![model.next_number as u8; random.below(filler_max) as usize];
             model.next_number += 1;
-            batch.push(KIND, &payload);
-            payloads.push(payload);
+            let mut body = Vec::new();
+            if kind < SPLIT_KIND_MIN {
+                head.extend(filler);
+                batch.push(kind, &head);
+            } else {
+                let (of_head, of_body) = filler.split_at(filler.len() / 8);
+                head.extend(of_head);
+                body.extend(of_body);
+                batch.push_split(kind, &[&head], &[&body]);
+            }
+            records.push((kind, head, body));
         }
         let mut positions = Vec::new();
         match self.log.append(&batch, &mut positions) {
             Ok(position) => {
-                assert_eq!(positions.len(), payloads.len());
+                assert_eq!(positions.len(), records.len());
                 let segment = positions[0].segment;
                 assert!(positions.iter().all(|at| at.segment == segment), "a batch was split");
                 let end = positions.last().map_or(0, |at| u64::from(at.offset + at.size));
                 let own = positions[0].offset as usize == HEADER_SIZE + 9;
                 assert!(end <= OPTIONS.segment_size || own, "{positions:?}");
-                let entries = positions.into_iter().zip(payloads);
-                model.entries.extend(entries.map(|(at, payload)| Entry { at, payload }));
+                let records = positions.into_iter().zip(records);
+                let entry = |(at, (kind, head, body))| Entry { at, kind, head, body };
+                model.entries.extend(records.map(entry));
                 assert_eq!(position.0 as usize, model.entries.len() - self.base);
             }
             Err(error) => {
@@ -155,14 +190,29 @@ impl Life {
         if model.entries.is_empty() {
             return;
         }
-        let entry = &model.entries[random.below(model.entries.len() as u64) as usize];
-        match self.log.read(entry.at) {
-            Ok(read) => assert_eq!(read, (KIND, entry.payload.clone())),
+        let check = |entry: &Entry, read: Result<RecordRef<'_>, ReadError>| match read {
+            Ok(record) => assert!(entry.is(record), "{entry:?}: {record:?}"),
             Err(ReadError::Gone(segment)) => assert!(segment <= model.removed_through),
             // A fault of the read, or a removal that failed half way.
             Err(ReadError::Io { .. }) => {}
             Err(error) => panic!("{entry:?}: {error}"),
+        };
+        let from = random.below(model.entries.len() as u64) as usize;
+        let entry = &model.entries[from];
+        match self.log.read(entry.at) {
+            Ok(record) => check(entry, Ok(record.as_record_ref())),
+            Err(error) => check(entry, Err(error)),
         }
+        let step = 1 + random.below(3) as usize;
+        let wanted: Vec<_> = model.entries[from..].iter().step_by(step).take(20).collect();
+        let positions: Vec<_> = wanted.iter().map(|entry| entry.at).collect();
+        let mut next = 0;
+        self.log.read_many(&positions, &mut |index, read| {
+            assert_eq!(index, next);
+            next += 1;
+            check(wanted[index], read);
+        });
+        assert_eq!(next, wanted.len());
         let wrong = RecordPosition { size: entry.at.size - 1, ..entry.at };
         assert!(self.log.read(wrong).is_err());
     }
@@ -188,7 +238,7 @@ fn run(seed: u64) {
         disk.set_faults(Faults::default());
         let (writer, recovery, found) = open(&disk);
         assert_eq!(recovery.damaged, [], "a crash damages nothing");
-        model.check_found(found);
+        model.check_found(&found);
         let mut life = Life::start(writer, &model);
         assert!(life.log.segments().is_sorted_by_key(|info| info.number));
         assert!(life.log.bytes() >= recovery.bytes);
@@ -238,6 +288,10 @@ fn live(life: &mut Life, model: &mut Model, disk: &FaultyDisk, random: &mut Rand
     }
 }
 
+fn is_in(entry: &Entry, found: &[Found]) -> bool {
+    found.iter().any(|found| entry == found)
+}
+
 /// Says which seed it was.
 struct Seed(u64);
 
@@ -284,7 +338,7 @@ fn a_flipped_bit_hides_one_record_and_is_told() {
 
         let (writer, recovery, found) = open(&disk);
         let missing: Vec<_> =
-            model.entries.iter().filter(|entry| !found.contains(entry)).cloned().collect();
+            model.entries.iter().filter(|entry| !is_in(entry, &found)).cloned().collect();
         assert!(missing.len() <= 1, "{missing:?}");
         assert_eq!(found.len() + missing.len(), model.entries.len());
         assert!(found.is_sorted_by_key(|entry| entry.at));
@@ -303,17 +357,17 @@ fn a_flipped_bit_hides_one_record_and_is_told() {
 
         // It goes on, and says the same at the next start.
         let damaged = recovery.damaged;
-        model.entries = found;
+        model.entries.retain(|entry| is_in(entry, &found));
         let mut life = Life::start(writer, &model);
         life.append(&mut model, &mut random);
         while let Turn::Done = life.turn(&mut model) {}
         for entry in &model.entries {
-            assert_eq!(life.log.read(entry.at).unwrap().1, entry.payload);
+            assert!(entry.is(life.log.read(entry.at).unwrap().as_record_ref()));
         }
         assert!(missing.iter().all(|entry| life.log.read(entry.at).is_err()));
         life.sync.close();
         let (_, recovery, found) = open(&disk);
-        assert_eq!(found, model.entries);
+        assert!(model.entries == found);
         let places = |damaged: &[Damage]| -> Vec<_> {
             damaged.iter().map(|damage| (damage.path.clone(), damage.offset)).collect()
         };

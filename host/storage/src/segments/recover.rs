@@ -9,10 +9,11 @@
 
 use crate::disk::{Disk, DiskFile};
 use crate::header::{self, FileRole, HEADER_SIZE};
-use crate::record::{KIND_BATCH, KIND_MAX, KIND_SEGMENT_END, RECORD_OVERHEAD};
+use crate::record::{self, KIND_BATCH, KIND_MAX, KIND_SEGMENT_END, RECORD_OVERHEAD};
 use crate::recover::{BAD_HEADER, CutTail, Damage, LastFile, MISSING, OpenError};
 use crate::scan::Scan;
 use crate::segments::handles::name;
+use crate::segments::read::HEAD_TOO_LONG;
 use crate::segments::waiting::SEGMENT_SIZE_MAX;
 use crate::segments::{RecordPosition, SegmentInfo};
 
@@ -159,20 +160,26 @@ impl Reader<'_> {
     fn hand_out(&mut self, number: u32, scan: &Scan, end: usize) {
         for record in scan.records(&self.bytes).take_while(|record| record.offset < end) {
             let size = RECORD_OVERHEAD + record.payload.len();
-            match record.kind {
-                KIND_BATCH | KIND_SEGMENT_END => {}
-                kind if kind <= KIND_MAX => {
-                    let (offset, size) = (record.offset as u32, size as u32);
-                    let at = RecordPosition { segment: number, offset, size };
-                    (self.replay)(at, kind, record.payload);
-                    self.recovery.records += 1;
-                }
-                _ => self.recovery.damaged.push(Damage {
+            let mut damage = |reason| {
+                self.recovery.damaged.push(Damage {
                     path: self.disk.path(&name(number)),
                     offset: record.offset as u64,
                     size: size as u64,
-                    reason: "a record of a kind that segments don't have",
-                }),
+                    reason,
+                });
+            };
+            match record.kind {
+                KIND_BATCH | KIND_SEGMENT_END => {}
+                kind if kind <= KIND_MAX => match record::split(kind, record.payload) {
+                    Some((head, _)) => {
+                        let (offset, size) = (record.offset as u32, size as u32);
+                        let at = RecordPosition { segment: number, offset, size };
+                        (self.replay)(at, kind, head);
+                        self.recovery.records += 1;
+                    }
+                    None => damage(HEAD_TOO_LONG),
+                },
+                _ => damage("a record of a kind that segments don't have"),
             }
         }
     }

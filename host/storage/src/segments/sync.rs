@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::Arc;
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 
 use crate::log::{Position, SPACE_RETRY, SyncOutcome};
 use crate::segments::SegmentWriter;
@@ -104,7 +105,12 @@ impl SyncThread {
         self.told_no_space = false;
         let durable = group.last;
         drop(group);
-        let group = self.shared.state().waiting.first_group_is_durable();
+        let group = {
+            let mut state = self.shared.state();
+            let group = state.waiting.first_group_is_durable();
+            self.shared.unsynced.store(state.waiting.unsynced(), Ordering::Relaxed);
+            group
+        };
         // A group that only ends a segment makes nothing durable that was not before.
         if self.told_durable < durable {
             self.told_durable = durable;

@@ -34,6 +34,8 @@ pub(super) struct Waiting {
     sealed: VecDeque<Arc<Group>>,
     /// What is being collected.
     open: Option<Group>,
+    /// Bytes of all these groups.
+    unsynced: u64,
     /// Segments to be taken away, each as soon as so much is durable.
     removals: VecDeque<Removal>,
 }
@@ -93,6 +95,7 @@ impl Waiting {
             durable: Position(0),
             sealed: VecDeque::new(),
             open: None,
+            unsynced: 0,
             removals: VecDeque::new(),
         }
     }
@@ -129,6 +132,11 @@ impl Waiting {
         Ok(Placed { segment, offset, position: self.appended })
     }
 
+    /// Bytes of all groups.
+    pub(super) fn unsynced(&self) -> u64 {
+        self.unsynced
+    }
+
     /// The last position given.
     pub(super) fn appended(&self) -> Position {
         self.appended
@@ -146,6 +154,7 @@ impl Waiting {
     pub(super) fn first_group_is_durable(&mut self) -> Option<Arc<Group>> {
         let group = self.sealed.pop_front()?;
         self.durable = group.last;
+        self.unsynced -= group.size;
         Some(group)
     }
 
@@ -264,6 +273,7 @@ impl Waiting {
             chunks: Vec::new(),
         });
         open.size += records.len() as u64;
+        self.unsynced += records.len() as u64;
         if let Some(last) = self.segments.back_mut() {
             last.size += records.len() as u64;
         }

@@ -41,8 +41,9 @@ pub struct SegmentWriter {
 }
 
 impl SegmentWriter {
-    /// Reads every segment in order and hands each whole record to `replay`; cuts what a crash
-    /// left of the last batch. What is damaged is skipped and reported.
+    /// Reads every segment in order and hands each whole record to `replay`, with its kind and
+    /// its head (all of it where the kind is not split); cuts what a crash left of the last
+    /// batch. What is damaged is skipped and reported.
     pub fn open(
         disk: Arc<dyn Disk>,
         options: SegmentLogOptions,
