@@ -14,6 +14,7 @@ mod manage_commands;
 mod metadata;
 mod output;
 mod password_input;
+mod recovery_report;
 mod route_commands;
 mod routes;
 mod serve;

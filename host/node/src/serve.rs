@@ -13,7 +13,8 @@ use shunt_broker::{Broker, BrokerOptions};
 use shunt_http_api::{AccessPort, HttpApi, HttpOptions, HttpSettings};
 use shunt_routing::ExchangeTypes;
 use shunt_storage::{
-    DataFolder, LogWriter, Recovered, SegmentLog, SegmentLogOptions, SegmentWriter, SyncOutcome,
+    DataFolder, LogWriter, RecordPosition, Recovered, SegmentLog, SegmentLogOptions, SegmentWriter,
+    SyncOutcome,
 };
 use shunt_types::{ShardId, VhostName};
 use shunt_wasm::{RouteLimits, Routes, RoutesConfig, XWasm};
@@ -23,6 +24,7 @@ use tokio::sync::watch;
 use crate::clock::SystemClock;
 use crate::metadata::{self, Contents, LoggedAccess, MetadataLog, StoredRoutes};
 use crate::output;
+use crate::recovery_report::RecoveryReport;
 use crate::routes::{RegistryPort, TracedRoutes};
 use crate::settings::Settings;
 use crate::watch::Watch;
@@ -101,7 +103,7 @@ impl Node {
             clock: clock.clone(),
             log: log.clone(),
         });
-        let (message_writer, recovery) = open_messages(&folder)?;
+        let (message_writer, recovery) = open_messages(&folder, clock.clone())?;
         broker.set_recovery(recovery);
         {
             let _recovery = routes.recovery();
@@ -198,18 +200,26 @@ impl Node {
 }
 
 /// Reads the log of messages.
-fn open_messages(folder: &DataFolder) -> anyhow::Result<(SegmentWriter, Recovery)> {
+fn open_messages(
+    folder: &DataFolder,
+    clock: Arc<dyn Clock>,
+) -> anyhow::Result<(SegmentWriter, Recovery)> {
     let mut recovery = Recovery::new();
     let mut unreadable = 0u64;
     let disk = Arc::new(folder.disk("messages")?);
     let options = SegmentLogOptions::default();
-    let (writer, found) = SegmentWriter::open(disk, options, &mut |at, kind, payload| {
-        if let Err(error) = recovery.replay(at, kind, payload) {
+    let mut replay = |at: RecordPosition, kind, head: &[u8]| {
+        if let Err(error) = recovery.replay(at, kind, head) {
             tracing::error!(segment = at.segment, offset = at.offset, %error,
                 "a record of the log of messages is skipped");
             unreadable += 1;
         }
-    })?;
+    };
+    let mut progress = RecoveryReport::new(clock);
+    let (writer, found) =
+        SegmentWriter::open_with_progress(disk, options, &mut replay, &mut |reached| {
+            progress.reached(reached);
+        })?;
     if found.records > 0 {
         tracing::info!(
             records = found.records,

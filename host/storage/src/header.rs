@@ -21,6 +21,8 @@ pub(crate) enum FileRole {
     Snapshot,
     /// A part of the segment log: batches of records.
     Segment,
+    /// What a start needs of the segment of the same number.
+    Index,
 }
 
 impl FileRole {
@@ -29,6 +31,7 @@ impl FileRole {
             Self::Log => b"shuntlog",
             Self::Snapshot => b"shuntsnp",
             Self::Segment => b"shuntseg",
+            Self::Index => b"shuntidx",
         }
     }
 
@@ -37,6 +40,7 @@ impl FileRole {
             Self::Log => "log",
             Self::Snapshot => "snapshot",
             Self::Segment => "segment",
+            Self::Index => "index",
         }
     }
 

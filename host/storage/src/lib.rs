@@ -80,7 +80,7 @@ pub use log::{MetadataLog, Position, SyncOutcome};
 pub use record::{KIND_MAX, RECORD_SIZE_MAX, SPLIT_KIND_MIN};
 pub use recover::{CutTail, Damage, OpenError, Recovered};
 pub use segments::{
-    OwnedRecord, ReadError, RecordPosition, RecordRef, SegmentInfo, SegmentLog, SegmentLogOptions,
-    SegmentRecovery, SegmentWriter,
+    OwnedRecord, ReadError, RecordPosition, RecordRef, RecoveryProgress, SegmentInfo, SegmentLog,
+    SegmentLogOptions, SegmentRecovery, SegmentWriter,
 };
 pub use writer::{CommitError, LogWriter};

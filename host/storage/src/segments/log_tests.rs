@@ -8,7 +8,7 @@ use crate::record::{KIND_MAX, RECORD_SIZE_MAX, SPLIT_KIND_MIN};
 use crate::{AppendError, Batch, Disk, Faults, FaultyDisk, FolderDisk, Position, SyncOutcome};
 
 const OPTIONS: SegmentLogOptions =
-    SegmentLogOptions { segment_size: 4096, batch_bytes_max: 16 * 1024 };
+    SegmentLogOptions { segment_size: 4096, batch_bytes_max: 16 * 1024, index_size_max: 4096 };
 
 type Found = Vec<(RecordPosition, Vec<u8>)>;
 

@@ -15,6 +15,7 @@
 //! [`Batch`]: crate::Batch
 
 mod handles;
+mod index;
 mod log;
 mod read;
 mod recover;
@@ -35,7 +36,7 @@ use std::path::PathBuf;
 
 pub use log::SegmentLog;
 pub use read::{OwnedRecord, RecordRef};
-pub use recover::SegmentRecovery;
+pub use recover::{RecoveryProgress, SegmentRecovery};
 pub use writer::SegmentWriter;
 
 /// Where a record stands.
@@ -65,11 +66,19 @@ pub struct SegmentLogOptions {
     pub segment_size: u64,
     /// Bytes that one sync is for, when many wait; a larger batch is synced alone.
     pub batch_bytes_max: usize,
+    /// Bytes of a segment's index, which the log collects in memory while it writes the segment.
+    /// A segment of so many small records that its index would be larger has none, and is read in
+    /// full at start.
+    pub index_size_max: u64,
 }
 
 impl Default for SegmentLogOptions {
     fn default() -> Self {
-        Self { segment_size: 64 * 1024 * 1024, batch_bytes_max: 4 * 1024 * 1024 }
+        Self {
+            segment_size: 64 * 1024 * 1024,
+            batch_bytes_max: 4 * 1024 * 1024,
+            index_size_max: 16 * 1024 * 1024,
+        }
     }
 }
 

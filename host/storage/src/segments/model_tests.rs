@@ -2,6 +2,7 @@
 //! run depends on its seed alone: `SHUNT_STORAGE_SEED=<seed> cargo test -p shunt-storage model`
 //! repeats the one that failed.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::sync::{SyncThread, Turn};
@@ -12,7 +13,8 @@ use crate::{
     AppendError, Batch, Damage, Disk, Faults, FaultyDisk, Position, SPLIT_KIND_MIN, SyncOutcome,
 };
 
-const OPTIONS: SegmentLogOptions = SegmentLogOptions { segment_size: 4096, batch_bytes_max: 1500 };
+const OPTIONS: SegmentLogOptions =
+    SegmentLogOptions { segment_size: 4096, batch_bytes_max: 1500, index_size_max: 2500 };
 const KINDS: [u8; 2] = [3, SPLIT_KIND_MIN + 3];
 
 /// A record that may be on disk.
@@ -229,14 +231,20 @@ impl Life {
     }
 }
 
-/// One life after the other, on one disk.
-fn run(seed: u64) {
+/// One life after the other, on one disk; how many segments were read by their index.
+fn run(seed: u64) -> u64 {
     let mut random = Random(seed);
     let disk = FaultyDisk::new(random.next());
     let mut model = Model::default();
+    let mut by_index = 0;
+    let mut old_index = None;
     for _ in 0..5 {
         disk.set_faults(Faults::default());
+        if random.below(2) == 0 {
+            spoil_index(&disk, &mut random, &mut old_index);
+        }
         let (writer, recovery, found) = open(&disk);
+        by_index += u64::from(recovery.segments_by_index);
         assert_eq!(recovery.damaged, [], "a crash damages nothing");
         model.check_found(&found);
         let mut life = Life::start(writer, &model);
@@ -245,6 +253,35 @@ fn run(seed: u64) {
         live(&mut life, &mut model, &disk, &mut random);
         if random.below(4) != 0 {
             disk.crash();
+        }
+    }
+    by_index
+}
+
+/// Takes an index away, or damages it, or puts another one in its place: an older one of the same
+/// segment, if there is one, or that of another segment.
+fn spoil_index(disk: &FaultyDisk, random: &mut Random, old: &mut Option<(String, Vec<u8>)>) {
+    let mut names = disk.list().unwrap();
+    names.retain(|name| index::segment_of(name).is_some());
+    if names.is_empty() {
+        return;
+    }
+    let name = names.swap_remove(random.below(names.len() as u64) as usize);
+    let file = disk.open(&name).unwrap();
+    let bytes = crate::disk::read_all(&*file).unwrap();
+    let size = bytes.len() as u64;
+    match random.below(5) {
+        0 => disk.remove(&name).unwrap(),
+        1 => file.set_size(random.below(size + 1)).unwrap(),
+        2 if size > 0 => {
+            disk.flip_bit(&name, random.below(size) as usize, random.below(8) as u32);
+        }
+        3 => *old = Some((name, bytes)),
+        _ => {
+            if let Some((old_name, bytes)) = old {
+                let to = if random.below(2) == 0 { &name } else { old_name };
+                disk.create(to).unwrap().write_at(0, bytes).unwrap();
+            }
         }
     }
 }
@@ -313,7 +350,13 @@ fn for_seeds(count: u64, run: impl Fn(u64)) {
 
 #[test]
 fn nothing_durable_is_lost_whatever_fails() {
-    for_seeds(12_000, run);
+    let by_index = AtomicU64::new(0);
+    for_seeds(12_000, |seed| {
+        by_index.fetch_add(run(seed), Ordering::Relaxed);
+    });
+    let one_alone = std::env::var_os("SHUNT_STORAGE_SEED").is_some();
+    let by_index = by_index.into_inner();
+    assert!(by_index > 10_000 || one_alone, "only {by_index} segments were read by their index");
 }
 
 #[test]
@@ -352,8 +395,12 @@ fn a_flipped_bit_hides_one_record_and_is_told() {
             assert_eq!(damage.unwrap().offset, u64::from(at.offset));
         }
         let is_told = recovery.cut_tail.is_some() || !recovery.damaged.is_empty();
-        // A file made ahead is simply made again.
-        assert!(is_told || size == HEADER_SIZE as u64, "{name} {offset}");
+        // A file made ahead is simply made again, a segment with an index is not looked at, and
+        // an index is made anew.
+        let is_index = index::segment_of(name).is_some();
+        let not_looked_at = is_index || recovery.segments_by_index > 0;
+        assert!(is_told || size == HEADER_SIZE as u64 || not_looked_at, "{name} {offset}");
+        assert!(!is_index || (missing.is_empty() && !is_told));
 
         // It goes on, and says the same at the next start.
         let damaged = recovery.damaged;
@@ -362,7 +409,15 @@ fn a_flipped_bit_hides_one_record_and_is_told() {
         life.append(&mut model, &mut random);
         while let Turn::Done = life.turn(&mut model) {}
         for entry in &model.entries {
-            assert!(entry.is(life.log.read(entry.at).unwrap().as_record_ref()));
+            match life.log.read(entry.at) {
+                Ok(record) => assert!(entry.is(record.as_record_ref())),
+                // Of a segment with an index.
+                Err(ReadError::Damaged { offset, .. }) => {
+                    assert!(hit(entry.at) && offset == u64::from(entry.at.offset));
+                    assert!(!is_told);
+                }
+                Err(error) => panic!("{error}"),
+            }
         }
         assert!(missing.iter().all(|entry| life.log.read(entry.at).is_err()));
         life.sync.close();

@@ -1,21 +1,27 @@
-//! What a folder of segments says, and what a crash left of it. Reads only; [`SegmentWriter`]
-//! acts on the answer.
+//! What a folder of segments says, and what a crash left of it. [`SegmentWriter`] acts on the
+//! answer; here, nothing is written but indexes.
 //!
 //! A segment is begun only when all before it is synced. So only the last one that has records
 //! may have a torn tail, behind its last batch record; a later one has no record yet, and is
 //! made anew when its turn comes. Whatever else is wrong is damage.
 //!
+//! The last one is always read in full, and so is any other without a good index; the others'
+//! records are handed out from their indexes.
+//!
 //! [`SegmentWriter`]: crate::SegmentWriter
+
+use std::ops::Range;
 
 use crate::disk::{Disk, DiskFile};
 use crate::header::{self, FileRole, HEADER_SIZE};
-use crate::record::{self, KIND_BATCH, KIND_MAX, KIND_SEGMENT_END, RECORD_OVERHEAD};
+use crate::record::{self, Found, KIND_BATCH, KIND_MAX, KIND_SEGMENT_END, RECORD_OVERHEAD};
 use crate::recover::{BAD_HEADER, CutTail, Damage, LastFile, MISSING, OpenError};
 use crate::scan::Scan;
 use crate::segments::handles::name;
+use crate::segments::index::{self, IndexBuilder, IndexDamaged, IndexReader};
 use crate::segments::read::HEAD_TOO_LONG;
 use crate::segments::waiting::SEGMENT_SIZE_MAX;
-use crate::segments::{RecordPosition, SegmentInfo};
+use crate::segments::{RecordPosition, SegmentInfo, SegmentLogOptions};
 
 /// What was found when the log was opened.
 #[derive(Debug, Default)]
@@ -24,10 +30,24 @@ pub struct SegmentRecovery {
     pub records: u64,
     /// Bytes of all segments.
     pub bytes: u64,
+    /// How many segments were not read, since their indexes were good.
+    pub segments_by_index: u32,
     /// What was cut from the end: a batch that a crash interrupted, confirmed to nobody.
     pub cut_tail: Option<CutTail>,
-    /// What could not be read though it had been synced once.
+    /// What could not be read though it had been synced once. A segment with an index is not
+    /// looked at: its damage is told when it is read.
     pub damaged: Vec<Damage>,
+}
+
+/// How far the opening of a log is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecoveryProgress {
+    /// Records handed out so far.
+    pub records: u64,
+    /// Bytes of the segments that these are from.
+    pub bytes: u64,
+    /// Bytes of all segments, known from the beginning.
+    pub bytes_total: u64,
 }
 
 /// What is to be done before the log can be appended to.
@@ -37,60 +57,99 @@ pub(super) struct Plan {
     pub(super) segments: Vec<SegmentInfo>,
     /// The last of them.
     pub(super) last: Option<LastFile>,
+    /// What the index of that one begins with.
+    pub(super) last_index: Option<IndexBuilder>,
     /// Whether batches may go on in it.
     pub(super) may_append: bool,
     /// Files that were made for later segments.
     pub(super) unused: Vec<u32>,
+    /// Indexes without their segment.
+    pub(super) stray_indexes: Vec<u32>,
 }
 
-/// Hands out what every takes.
-pub(super) type Replay<'a> = &'a mut dyn FnMut(RecordPosition, u8, &[u8]);
+/// Who hears of it.
+pub(super) struct Listeners<'a> {
+    /// Takes every record's position, kind and head.
+    pub(super) replay: &'a mut dyn FnMut(RecordPosition, u8, &[u8]),
+    /// Hears how far it is, at the beginning and then every few milliseconds.
+    pub(super) progress: &'a mut dyn FnMut(RecoveryProgress),
+}
+
+/// Records handed out between two calls of a listener.
+const RECORDS_BETWEEN_PROGRESS: u64 = 16 * 1024;
+/// Bytes of a segment that tell in most cases whether there is any record in it.
+const PEEK_SIZE: u64 = 64 * 1024;
 
 /// Reads the folder.
-pub(super) fn recover(
-    disk: &dyn Disk,
-    replay: Replay<'_>,
+pub(super) fn recover<'a>(
+    disk: &'a dyn Disk,
+    options: SegmentLogOptions,
+    listeners: Listeners<'a>,
 ) -> Result<(SegmentRecovery, Plan), OpenError> {
-    let mut reader = Reader { disk, replay, recovery: SegmentRecovery::default(), bytes: vec![] };
+    let mut reader = Reader {
+        disk,
+        options,
+        listeners,
+        recovery: SegmentRecovery::default(),
+        progress: RecoveryProgress::default(),
+        bytes: vec![],
+    };
     let mut plan = Plan::default();
-    let mut numbers = reader.numbers()?;
-    while let Some(last) = numbers.last().copied() {
+    let mut files = reader.files(&mut plan)?;
+    while let Some(last) = files.last().copied() {
         if reader.has_content(last)? {
             break;
         }
-        plan.unused.push(last);
-        numbers.pop();
+        plan.unused.push(last.number);
+        files.pop();
     }
+    reader.progress.bytes_total = files.iter().map(|info| info.size).sum();
+    (reader.listeners.progress)(reader.progress);
     let mut expected = None;
-    for number in &numbers {
-        if expected.is_some_and(|expected| expected < *number) {
+    let mut before = 0;
+    for file in &files {
+        if expected.is_some_and(|expected| expected < file.number) {
             // Told once, however many are missing: the numbers are only names of files.
             reader.damage(expected.unwrap_or_default(), 0, 0, MISSING);
         }
-        expected = number.checked_add(1);
-        reader.read_segment(*number, Some(number) == numbers.last(), &mut plan)?;
+        expected = file.number.checked_add(1);
+        reader.read_segment(*file, Some(file) == files.last(), &mut plan)?;
+        before += file.size;
+        reader.progress.bytes = before;
+        (reader.listeners.progress)(reader.progress);
     }
+    reader.recovery.records = reader.progress.records;
     reader.recovery.bytes = plan.segments.iter().map(|info| info.size).sum();
     Ok((reader.recovery, plan))
 }
 
+/// A segment's file as it was found.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct SegmentFile {
+    number: u32,
+    size: u64,
+    has_header: bool,
+}
+
 struct Reader<'a> {
     disk: &'a dyn Disk,
-    replay: Replay<'a>,
+    options: SegmentLogOptions,
+    listeners: Listeners<'a>,
     recovery: SegmentRecovery,
+    progress: RecoveryProgress,
     /// The segment that was read last.
     bytes: Vec<u8>,
 }
 
 impl Reader<'_> {
-    /// The numbers of the segments, in order.
-    fn numbers(&mut self) -> Result<Vec<u32>, OpenError> {
+    /// The segments in order, none of which is of another version.
+    fn files(&mut self, plan: &mut Plan) -> Result<Vec<SegmentFile>, OpenError> {
         let folder = self.disk.path("");
         let names = self.disk.list().map_err(|source| OpenError::Io { path: folder, source })?;
-        let mut numbers = Vec::new();
+        let mut files = Vec::new();
         for number in names.iter().filter_map(|name| FileRole::Segment.number(name)) {
             match u32::try_from(number) {
-                Ok(number) => numbers.push(number),
+                Ok(number) => files.push(self.file(number)?),
                 Err(_) => self.recovery.damaged.push(Damage {
                     path: self.disk.path(&FileRole::Segment.file_name(number)),
                     offset: 0,
@@ -99,20 +158,44 @@ impl Reader<'_> {
                 }),
             }
         }
-        numbers.sort_unstable();
-        Ok(numbers)
+        files.sort_unstable_by_key(|file| file.number);
+        let has_segment = |number: &u32| {
+            files.binary_search_by_key(number, |file: &SegmentFile| file.number).is_ok()
+        };
+        let indexes = names.iter().filter_map(|name| index::segment_of(name));
+        plan.stray_indexes = indexes.filter(|number| !has_segment(number)).collect();
+        Ok(files)
+    }
+
+    fn file(&self, number: u32) -> Result<SegmentFile, OpenError> {
+        let path = self.disk.path(&name(number));
+        let io = |source| OpenError::Io { path: path.clone(), source };
+        let file = self.disk.open(&name(number)).map_err(io)?;
+        let size = file.size().map_err(io)?;
+        let mut first = [0; HEADER_SIZE];
+        let read = file.read_at(0, &mut first).map_err(io)?;
+        let first = &first[..read];
+        let has_header =
+            header::check(FileRole::Segment, u64::from(number), first, || path.clone())?;
+        Ok(SegmentFile { number, size, has_header })
     }
 
     /// Whether there is anything in the segment that must not be made anew.
-    fn has_content(&mut self, number: u32) -> Result<bool, OpenError> {
-        let has_header = self.load(number)?;
-        let scan = Scan::of(&self.bytes, u64::from(number));
-        if scan.has_records || (!has_header && self.bytes.len() > HEADER_SIZE) {
+    fn has_content(&mut self, file: SegmentFile) -> Result<bool, OpenError> {
+        let number = u64::from(file.number);
+        self.load(file.number, PEEK_SIZE)?;
+        if let Found::Record { .. } = record::read(&self.bytes, number, HEADER_SIZE) {
+            return Ok(true);
+        }
+        self.load(file.number, u64::MAX)?;
+        let scan = Scan::of(&self.bytes, number);
+        if scan.has_records || (!file.has_header && self.bytes.len() > HEADER_SIZE) {
             return Ok(true);
         }
         // Nothing, or what a crash left of the first batch.
         if scan.end > HEADER_SIZE {
-            let (path, size) = (self.disk.path(&name(number)), (scan.end - HEADER_SIZE) as u64);
+            let path = self.disk.path(&name(file.number));
+            let size = (scan.end - HEADER_SIZE) as u64;
             self.recovery.cut_tail = Some(CutTail { path, offset: HEADER_SIZE as u64, size });
         }
         Ok(false)
@@ -120,17 +203,35 @@ impl Reader<'_> {
 
     fn read_segment(
         &mut self,
-        number: u32,
+        file: SegmentFile,
         is_last: bool,
         plan: &mut Plan,
     ) -> Result<(), OpenError> {
-        let has_header = self.load(number)?;
-        if !has_header {
+        let number = file.number;
+        // A torn tail may look like an end to an index that was written with it.
+        let may_use_index = !is_last && file.has_header;
+        let (whole, from) = if may_use_index { self.read_index(file)? } else { (false, 0) };
+        if whole {
+            self.recovery.segments_by_index += 1;
+            plan.segments.push(SegmentInfo { number, size: file.size });
+            return Ok(());
+        }
+        if file.size > SEGMENT_SIZE_MAX {
+            self.damage(
+                number,
+                SEGMENT_SIZE_MAX as usize,
+                (file.size - SEGMENT_SIZE_MAX) as usize,
+                "the file is larger than a segment can be",
+            );
+        }
+        let damaged_before = self.recovery.damaged.len();
+        self.load(number, u64::MAX)?;
+        if !file.has_header {
             self.damage(number, 0, self.bytes.len().min(HEADER_SIZE), BAD_HEADER);
         }
         let scan = Scan::of(&self.bytes, u64::from(number));
         // Batches go on in a file only if it is whole at its start, so that it can be named later.
-        let may_cut = is_last && has_header;
+        let may_cut = is_last && file.has_header;
         let torn = scan.gaps.iter().find(|gap| may_cut && gap.from >= scan.synced_to);
         let end = torn.map_or(scan.end, |gap| gap.from);
         for gap in scan.gaps.iter().filter(|gap| gap.from < end) {
@@ -143,22 +244,69 @@ impl Reader<'_> {
         }
         let is_ended = torn.is_none() && scan.last_kind == Some(KIND_SEGMENT_END);
         let ends_in_gap = scan.gaps.last().is_some_and(|gap| gap.to == scan.end);
-        if !is_last && has_header && !is_ended && !ends_in_gap {
+        if !is_last && file.has_header && !is_ended && !ends_in_gap {
             self.damage(number, scan.end, 0, "the end is missing");
         }
-        self.hand_out(number, &scan, end);
+        let mut index = IndexBuilder::new(number, self.options.index_size_max);
+        self.hand_out(number, &scan, from..end, &mut index);
+        if self.recovery.damaged.len() > damaged_before || file.size > SEGMENT_SIZE_MAX {
+            index.give_up();
+        }
         let size = if may_cut { end } else { self.bytes.len() } as u64;
         plan.segments.push(SegmentInfo { number, size });
         if is_last {
             let synced_to = scan.synced_to as u64;
             plan.last = Some(LastFile { number: u64::from(number), synced_to, end: size });
-            plan.may_append = has_header && !is_ended;
+            plan.may_append = file.has_header && !is_ended;
+            plan.last_index = Some(index);
+        } else if let Ok(file) = self.disk.open(&name(number)) {
+            // A cache: the next start reads the segment once more if this fails.
+            let _ = index.write(self.disk, &*file, size);
         }
         Ok(())
     }
 
-    fn hand_out(&mut self, number: u32, scan: &Scan, end: usize) {
-        for record in scan.records(&self.bytes).take_while(|record| record.offset < end) {
+    /// Hands out what the segment's index says; answers whether that is all, and the offset from
+    /// which on nothing was handed out.
+    fn read_index(&mut self, file: SegmentFile) -> Result<(bool, usize), OpenError> {
+        let path = self.disk.path(&name(file.number));
+        let segment = self.disk.open(&name(file.number));
+        let segment = segment.map_err(|source| OpenError::Io { path, source })?;
+        let Some(mut reader) = IndexReader::open(self.disk, file.number, &*segment, file.size)
+        else {
+            return Ok((false, 0));
+        };
+        let (replay, progress) = (&mut self.listeners.replay, &mut self.progress);
+        let before = progress.bytes;
+        loop {
+            let part = reader.next_part(&mut |entry| {
+                let (offset, size) = (entry.offset, entry.size);
+                replay(
+                    RecordPosition { segment: file.number, offset, size },
+                    entry.kind,
+                    entry.head,
+                );
+                progress.records += 1;
+            });
+            progress.bytes = before + reader.reached();
+            (self.listeners.progress)(*progress);
+            match part {
+                Ok(true) => {}
+                Ok(false) => return Ok((true, 0)),
+                Err(IndexDamaged) => return Ok((false, reader.reached() as usize)),
+            }
+        }
+    }
+
+    fn hand_out(
+        &mut self,
+        number: u32,
+        scan: &Scan,
+        range: Range<usize>,
+        index: &mut IndexBuilder,
+    ) {
+        let before = self.progress.bytes;
+        for record in scan.records(&self.bytes).take_while(|record| record.offset < range.end) {
             let size = RECORD_OVERHEAD + record.payload.len();
             let mut damage = |reason| {
                 self.recovery.damaged.push(Damage {
@@ -168,38 +316,41 @@ impl Reader<'_> {
                     reason,
                 });
             };
-            match record.kind {
-                KIND_BATCH | KIND_SEGMENT_END => {}
-                kind if kind <= KIND_MAX => match record::split(kind, record.payload) {
-                    Some((head, _)) => {
-                        let (offset, size) = (record.offset as u32, size as u32);
-                        let at = RecordPosition { segment: number, offset, size };
-                        (self.replay)(at, kind, head);
-                        self.recovery.records += 1;
+            let head = match record.kind {
+                KIND_BATCH | KIND_SEGMENT_END => None,
+                kind if kind > KIND_MAX => {
+                    damage("a record of a kind that segments don't have");
+                    continue;
+                }
+                kind => match record::split(kind, record.payload) {
+                    Some((head, _)) => Some(head),
+                    None => {
+                        damage(HEAD_TOO_LONG);
+                        continue;
                     }
-                    None => damage(HEAD_TOO_LONG),
                 },
-                _ => damage("a record of a kind that segments don't have"),
+            };
+            index.add_record(record.offset as u32, record.kind, record.payload);
+            if let Some(head) = head.filter(|_| record.offset >= range.start) {
+                let (offset, size) = (record.offset as u32, size as u32);
+                let at = RecordPosition { segment: number, offset, size };
+                (self.listeners.replay)(at, record.kind, head);
+                self.progress.records += 1;
+                if self.progress.records.is_multiple_of(RECORDS_BETWEEN_PROGRESS) {
+                    self.progress.bytes = before + record.offset as u64;
+                    (self.listeners.progress)(self.progress);
+                }
             }
         }
     }
 
-    /// Reads the file, and answers whether it starts with its header.
-    fn load(&mut self, number: u32) -> Result<bool, OpenError> {
+    /// Reads at most so much of the file.
+    fn load(&mut self, number: u32, size_max: u64) -> Result<(), OpenError> {
         let path = self.disk.path(&name(number));
         let io = |source| OpenError::Io { path: path.clone(), source };
         let file = self.disk.open(&name(number)).map_err(io)?;
-        let size = file.size().map_err(io)?;
-        if size > SEGMENT_SIZE_MAX {
-            self.damage(
-                number,
-                SEGMENT_SIZE_MAX as usize,
-                (size - SEGMENT_SIZE_MAX) as usize,
-                "the file is larger than a segment can be",
-            );
-        }
-        read_into(&*file, size.min(SEGMENT_SIZE_MAX) as usize, &mut self.bytes).map_err(io)?;
-        header::check(FileRole::Segment, u64::from(number), &self.bytes, || path.clone())
+        let size = file.size().map_err(io)?.min(SEGMENT_SIZE_MAX).min(size_max);
+        read_into(&*file, size as usize, &mut self.bytes).map_err(io)
     }
 
     fn damage(&mut self, number: u32, offset: usize, size: usize, reason: &'static str) {

@@ -8,7 +8,7 @@ use crate::record::{KIND_BATCH, KIND_SEGMENT_END, put};
 use crate::{CutTail, Damage, Disk, Faults, FaultyDisk, OpenError};
 
 const OPTIONS: SegmentLogOptions =
-    SegmentLogOptions { segment_size: 4096, batch_bytes_max: 16 * 1024 };
+    SegmentLogOptions { segment_size: 4096, batch_bytes_max: 16 * 1024, index_size_max: 4096 };
 
 /// A segment's bytes: header, and records of these kinds with the kind as payload.
 fn segment(number: u32, kinds: &[u8]) -> Vec<u8> {

@@ -119,6 +119,7 @@ impl SyncThread {
         if let Some(group) = group.and_then(Arc::into_inner) {
             self.shared.spares.put(group.into_buffers());
         }
+        self.writer.write_index();
         self.writer.make_ahead();
         Turn::Done
     }

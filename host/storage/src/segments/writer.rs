@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! 00000000000000000003.segment   header, batches, an end record
+//! 00000000000000000003.index     what a start needs of it
 //! 00000000000000000004.segment   header, batches: is being written
 //! 00000000000000000005.segment   header: made ahead of its turn
 //! ```
@@ -15,7 +16,8 @@ use crate::header::{FileRole, HEADER_SIZE};
 use crate::record::{self, KIND_BATCH};
 use crate::recover::OpenError;
 use crate::segments::handles::name;
-use crate::segments::recover::{self, Plan, SegmentRecovery};
+use crate::segments::index::{self, IndexBuilder};
+use crate::segments::recover::{self, Listeners, Plan, RecoveryProgress, SegmentRecovery};
 use crate::segments::waiting::{Group, Waiting};
 use crate::segments::{RecordPosition, SegmentInfo, SegmentLogOptions};
 use crate::writer::{CommitError, create, is_no_space, reopen};
@@ -33,6 +35,8 @@ pub struct SegmentWriter {
     number: u32,
     /// Where the next group goes; all before it is synced.
     end: u64,
+    /// What the segment's index will say.
+    index: IndexBuilder,
     /// The next segment's file, made ahead.
     ahead: Option<Box<dyn DiskFile>>,
     /// Whether the folder may hold names that it would not after a crash.
@@ -49,7 +53,19 @@ impl SegmentWriter {
         options: SegmentLogOptions,
         replay: &mut dyn FnMut(RecordPosition, u8, &[u8]),
     ) -> Result<(Self, SegmentRecovery), OpenError> {
-        let (recovery, plan) = recover::recover(&*disk, replay)?;
+        Self::open_with_progress(disk, options, replay, &mut |_| {})
+    }
+
+    /// As [`SegmentWriter::open`]; `progress` is called at the beginning, when all that is still
+    /// to be read is known, and then every few milliseconds.
+    pub fn open_with_progress(
+        disk: Arc<dyn Disk>,
+        options: SegmentLogOptions,
+        replay: &mut dyn FnMut(RecordPosition, u8, &[u8]),
+        progress: &mut dyn FnMut(RecoveryProgress),
+    ) -> Result<(Self, SegmentRecovery), OpenError> {
+        let listeners = Listeners { replay, progress };
+        let (recovery, plan) = recover::recover(&*disk, options, listeners)?;
         let next_number = match &plan.last {
             Some(last) if plan.may_append => Some(last.number as u32),
             Some(last) => (last.number as u32).checked_add(1),
@@ -62,7 +78,17 @@ impl SegmentWriter {
         let (file, end) = prepare(&*disk, &plan, number)
             .map_err(|source| OpenError::Io { path: disk.path(&name(number)), source })?;
         let mut segments = plan.segments;
-        if !plan.may_append {
+        let mut index = IndexBuilder::new(number, options.index_size_max);
+        if plan.may_append {
+            index = plan.last_index.unwrap_or(index);
+        } else {
+            // Its last batch was made durable only now.
+            if let (Some(last), Some(last_index)) = (segments.last(), plan.last_index)
+                && let Ok(file) = disk.open(&name(last.number))
+            {
+                // A cache: the next start reads the segment if this fails.
+                let _ = last_index.write(&*disk, &*file, last.size);
+            }
             segments.push(SegmentInfo { number, size: end });
         }
         let writer = Self {
@@ -72,6 +98,7 @@ impl SegmentWriter {
             file,
             number,
             end,
+            index,
             ahead: None,
             names_unsynced: false,
             failed: false,
@@ -100,7 +127,24 @@ impl SegmentWriter {
         if group.segment != self.number {
             self.go_on_in(group.segment)?;
         }
-        self.write(group.offset, &group.parts())
+        let parts = group.parts();
+        self.write(group.offset, &parts)?;
+        let mut offset = group.offset;
+        for part in parts {
+            self.index.add_records(part, offset);
+            offset += part.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Writes the segment's index if the last group has ended the segment.
+    pub(super) fn write_index(&mut self) {
+        if self.index.is_ended() {
+            let none = IndexBuilder::new(self.number, self.options.index_size_max);
+            let index = std::mem::replace(&mut self.index, none);
+            // A cache: the next start reads the segment if this fails.
+            let _ = index.write(&*self.disk, &*self.file, self.end);
+        }
     }
 
     /// Makes the next segment's file when the present one is half full. What goes wrong goes
@@ -121,6 +165,7 @@ impl SegmentWriter {
             self.disk.sync()?;
             self.names_unsynced = false;
         }
+        index::remove(&*self.disk, number);
         match self.disk.remove(&name(number)) {
             // Taken away by an earlier call, whose sync failed.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -155,6 +200,7 @@ impl SegmentWriter {
         };
         self.number = number;
         self.end = HEADER_SIZE as u64;
+        self.index = IndexBuilder::new(number, self.options.index_size_max);
         Ok(())
     }
 
@@ -187,7 +233,9 @@ impl std::fmt::Debug for SegmentWriter {
 fn prepare(disk: &dyn Disk, plan: &Plan, number: u32) -> io::Result<(Box<dyn DiskFile>, u64)> {
     for unused in &plan.unused {
         disk.remove(&name(*unused))?;
+        index::remove(disk, *unused);
     }
+    plan.stray_indexes.iter().for_each(|number| index::remove(disk, *number));
     // Also after an earlier life's failure between a change of names and the sync.
     disk.sync()?;
     if let Some(last) = &plan.last {
