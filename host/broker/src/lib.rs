@@ -11,6 +11,7 @@
 
 pub mod durable;
 pub mod metadata;
+pub mod policy;
 pub mod ports;
 pub mod queue;
 

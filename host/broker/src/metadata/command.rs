@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::durable::QueueUid;
+use crate::policy::{PolicyDefinition, PolicyKind};
 use shunt_types::{ExchangeName, FieldTable, QueueName, VhostName};
 
 /// An exchange as it was declared.
@@ -79,4 +80,6 @@ pub enum Command {
     DeleteQueue { vhost: VhostName, queue: QueueName },
     Bind { vhost: VhostName, binding: BindingDefinition },
     Unbind { vhost: VhostName, binding: BindingDefinition },
+    SetPolicy { vhost: VhostName, kind: PolicyKind, policy: PolicyDefinition },
+    ClearPolicy { vhost: VhostName, kind: PolicyKind, name: Arc<str> },
 }

@@ -12,6 +12,7 @@ use super::equivalence::{check_argument, check_property};
 use super::state::{ExchangeState, State};
 use super::{Command, ExchangeDefinition, Topology};
 use crate::broker::Broker;
+use crate::policy::Policies;
 use crate::ports::Position;
 
 /// The exchanges that every virtual host has, with their types; the first is the default
@@ -180,10 +181,28 @@ impl State {
         let entry = self.vhost(vhost)?;
         entry.names.insert(exchange.id, definition.name.clone());
         let name = definition.name.clone();
+        if exchange.alternate.is_none() {
+            exchange.alternate = alternate_by_policy(&entry.vhost.topology().policies, &name);
+        }
         entry.exchanges.insert(name, ExchangeState { id: exchange.id, definition });
         entry.edit(|_, topology| topology.put_exchange(Arc::new(exchange)));
         Ok(())
     }
+}
+
+/// The alternate exchange: its argument says more than a policy (RabbitMQ).
+pub(super) fn effective_alternate(
+    definition: &ExchangeDefinition,
+    policies: &Policies,
+) -> Option<ExchangeName> {
+    // What is declared was checked.
+    let by_argument = alternate(&definition.arguments).ok().flatten();
+    by_argument.or_else(|| alternate_by_policy(policies, &definition.name))
+}
+
+fn alternate_by_policy(policies: &Policies, exchange: &ExchangeName) -> Option<ExchangeName> {
+    let in_force = policies.of_exchange(exchange.as_str());
+    ExchangeName::new(in_force.users("alternate-exchange")?.as_text()?).ok()
 }
 
 fn alternate(arguments: &FieldTable) -> Result<Option<ExchangeName>, String> {

@@ -5,6 +5,7 @@ mod command;
 mod equivalence;
 mod exchanges;
 mod placement;
+mod policies;
 mod queues;
 mod restore;
 mod state;

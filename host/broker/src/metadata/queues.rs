@@ -102,6 +102,9 @@ impl Broker {
         let exclusive = declaration.exclusive_owner.is_some();
         let id = state.placement.take(declaration.near, exclusive);
         let definition = declaration.definition;
+        let policies = &vhost.topology().policies;
+        let policy = policies.of_queue(definition.name.as_str()).settings();
+        let settings = settings.under(&definition.arguments, &policy);
         let uid = definition.durable.then(|| uid.unwrap_or_else(|| self.next_queue_uid()));
         // Posted before the snapshot shows the queue: whoever can publish to it comes later.
         self.inbox(id.shard()).create(Creation {

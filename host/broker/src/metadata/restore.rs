@@ -8,6 +8,7 @@ use super::bindings::resolved;
 use super::state::{BindingEntry, VhostState};
 use super::{BindingDefinition, Command, PREDECLARED, QueueDeclaration};
 use crate::broker::Broker;
+use crate::policy::{Policy, PolicyKind};
 use crate::queue::QueueSettings;
 
 impl Broker {
@@ -87,6 +88,13 @@ impl Broker {
                 state.insert_binding(&vhost, &binding, resolved).map(|_| ())
             }
             Command::Unbind { vhost, binding } => self.restore_unbind(&vhost, binding),
+            Command::SetPolicy { vhost, kind, policy } => {
+                let policy = Policy::new(kind, policy).map_err(AmqpError::precondition_failed)?;
+                self.put_policy(&mut self.state().lock(), &vhost, kind, policy).map(|_| ())
+            }
+            Command::ClearPolicy { vhost, kind, name } => {
+                self.take_policy(&mut self.state().lock(), &vhost, kind, &name).map(|_| ())
+            }
         }
     }
 
@@ -113,6 +121,13 @@ impl Broker {
         let mut commands = Vec::new();
         for (name, entry) in vhosts {
             commands.push(Command::CreateVhost { vhost: name.clone() });
+            // Before what they are about, so that nothing is made twice.
+            for kind in [PolicyKind::User, PolicyKind::Operator] {
+                commands.extend(entry.vhost.topology().policies.all(kind).iter().map(|policy| {
+                    let (vhost, policy) = (name.clone(), policy.definition().clone());
+                    Command::SetPolicy { vhost, kind, policy }
+                }));
+            }
             entry.add_to_snapshot(name, &mut commands);
         }
         commands

@@ -8,6 +8,7 @@ use shunt_types::{AmqpError, ExchangeId, ExchangeName, QueueId, QueueName, Reply
 
 use crate::durable::QueueUid;
 use crate::metadata::QueueDefinition;
+use crate::policy::Policies;
 
 /// A client's connection, for the time that it exists; never used again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -58,11 +59,23 @@ pub struct Topology {
     pub(crate) exchanges: Map<ExchangeName, Arc<Exchange>>,
     pub(crate) exchanges_by_id: Map<ExchangeId, Arc<Exchange>>,
     pub(crate) queues: Map<QueueName, Arc<QueueEntry>>,
+    pub(crate) policies: Arc<Policies>,
 }
 
 impl Topology {
     pub(crate) fn new(vhost: VhostName) -> Self {
-        Self { vhost, exchanges: Map::new(), exchanges_by_id: Map::new(), queues: Map::new() }
+        Self {
+            vhost,
+            exchanges: Map::new(),
+            exchanges_by_id: Map::new(),
+            queues: Map::new(),
+            policies: Arc::default(),
+        }
+    }
+
+    /// The policies, which what stands here goes by already.
+    pub fn policies(&self) -> &Policies {
+        &self.policies
     }
 
     /// The exchange of that name.

@@ -164,6 +164,17 @@ impl Queue {
         &self.settings
     }
 
+    /// Puts other settings in force: time to live for messages that come from now on, bounds with
+    /// [`Queue::enforce_bounds`], `x-expires` from now on. What a queue is made with, its
+    /// priorities and its single active consumer, stays.
+    pub fn reconfigure(&mut self, now_ms: u64, settings: QueueSettings) {
+        if settings.expires_ms != self.settings.expires_ms {
+            self.unused_since_ms = now_ms;
+        }
+        let QueueSettings { max_priority, single_active_consumer, .. } = self.settings;
+        self.settings = QueueSettings { max_priority, single_active_consumer, ..settings };
+    }
+
     /// Takes the messages that died since the last call.
     pub fn take_dead(&mut self) -> Vec<Dead> {
         std::mem::take(&mut self.dead)

@@ -17,6 +17,18 @@ pub enum Overflow {
     RejectPublishDeadLetter,
 }
 
+impl Overflow {
+    /// What has that name in RabbitMQ.
+    fn parse(name: &str) -> Option<Self> {
+        match name {
+            "drop-head" => Some(Self::DropHead),
+            "reject-publish" => Some(Self::RejectPublish),
+            "reject-publish-dlx" => Some(Self::RejectPublishDeadLetter),
+            _ => None,
+        }
+    }
+}
+
 /// Where dead messages go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeadLetterTarget {
@@ -119,17 +131,15 @@ impl QueueSettings {
                 );
             }
         };
-        let overflow = match text("x-overflow")? {
-            None | Some("drop-head") => Overflow::DropHead,
-            Some("reject-publish") => Overflow::RejectPublish,
-            Some("reject-publish-dlx") => Overflow::RejectPublishDeadLetter,
-            Some(other) => {
-                return Err(format!(
-                    "invalid arg 'x-overflow': '{other}', must be 'drop-head', 'reject-publish' \
+        let overflow = text("x-overflow")?.map(|text| {
+            Overflow::parse(text).ok_or_else(|| {
+                format!(
+                    "invalid arg 'x-overflow': '{text}', must be 'drop-head', 'reject-publish' \
                      or 'reject-publish-dlx'"
-                ));
-            }
-        };
+                )
+            })
+        });
+        let overflow = overflow.transpose()?;
         if let Some(value) = arguments.get("x-queue-version")
             && value.as_integer() != Some(2)
         {
@@ -146,10 +156,43 @@ impl QueueSettings {
             expires_ms: integer("x-expires", 1, TIME_MAX_MS)?,
             max_length: integer("x-max-length", 0, i64::MAX)?,
             max_length_bytes: integer("x-max-length-bytes", 0, i64::MAX)?,
-            overflow,
+            overflow: overflow.unwrap_or_default(),
             dead_letter,
             single_active_consumer: flag("x-single-active-consumer")?,
         })
+    }
+}
+
+impl QueueSettings {
+    /// These settings, which `arguments` made, under what the queue's policies say: of numbers
+    /// the smaller holds, of anything else the argument (RabbitMQ, `rabbit_amqqueue_process`).
+    pub(crate) fn under(mut self, arguments: &FieldTable, policy: &FieldTable) -> Self {
+        if policy.is_empty() {
+            return self;
+        }
+        let number = |name: &str| u64::try_from(policy.get(name)?.as_integer()?).ok();
+        let smaller = |own: Option<u64>, name: &str| own.into_iter().chain(number(name)).min();
+        let text = |name: &str| policy.get(name)?.as_text();
+        self.message_ttl_ms = smaller(self.message_ttl_ms, "message-ttl");
+        self.expires_ms = smaller(self.expires_ms, "expires");
+        self.max_length = smaller(self.max_length, "max-length");
+        self.max_length_bytes = smaller(self.max_length_bytes, "max-length-bytes");
+        if arguments.get("x-overflow").is_none()
+            && let Some(overflow) = text("overflow").and_then(Overflow::parse)
+        {
+            self.overflow = overflow;
+        }
+        if self.dead_letter.is_none() {
+            let exchange = text("dead-letter-exchange").and_then(|x| ExchangeName::new(x).ok());
+            self.dead_letter =
+                exchange.map(|exchange| DeadLetterTarget { exchange, routing_key: None });
+        }
+        if let Some(target) = &mut self.dead_letter
+            && target.routing_key.is_none()
+        {
+            target.routing_key = text("dead-letter-routing-key").map(Arc::from);
+        }
+        self
     }
 }
 

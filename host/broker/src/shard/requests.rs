@@ -5,7 +5,7 @@ use shunt_types::{AmqpError, DeliveryId, QueueId};
 
 use super::Shard;
 use crate::ports::{ConsumerSink, Delivery};
-use crate::queue::{ConsumerId, ConsumerOptions, QueueStats, Settlement};
+use crate::queue::{ConsumerId, ConsumerOptions, QueueSettings, QueueStats, Settlement};
 
 /// A consumer that was added.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -172,6 +172,20 @@ impl Shard {
     pub fn all_queue_stats(&self) -> Vec<(QueueId, QueueStats)> {
         let slots = self.slots.iter().flatten();
         slots.map(|slot| (slot.queue.id(), slot.queue.stats())).collect()
+    }
+
+    /// Puts other settings in force, which follow from a policy: for what happens from now on,
+    /// and for the bounds of what is in the queue.
+    pub(crate) fn reconfigure(&mut self, queue: QueueId, settings: QueueSettings) {
+        let now_ms = self.now_ms;
+        if self.slot(queue).is_some_and(|slot| slot.has_letters) {
+            // What is dead already goes where it went then.
+            self.bury_dead(queue.slot());
+        }
+        if let Some(slot) = self.slot(queue) {
+            slot.queue.reconfigure(now_ms, settings);
+            self.mark_dirty(queue.slot());
+        }
     }
 
     /// Notes that a queue was declared again (`x-expires` starts anew).

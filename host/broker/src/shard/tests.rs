@@ -5,6 +5,7 @@ mod dead_letter;
 mod declare;
 mod harness;
 mod lifetime;
+mod policies;
 mod publish;
 mod remote;
 mod restore;
