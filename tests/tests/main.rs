@@ -12,6 +12,7 @@ mod exchanges;
 mod garbage;
 mod http;
 mod lifecycle;
+mod policies;
 mod restart;
 mod routes;
 mod shards;

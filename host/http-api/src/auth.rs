@@ -185,6 +185,11 @@ impl Manager {
         self.require(&["policymaker", "administrator"])
     }
 
+    /// Refuses who may not set policies.
+    pub(crate) fn make_policies(&self) -> Result<(), ApiError> {
+        self.require(&["policymaker", "administrator"])
+    }
+
     /// Refuses who may not see the whole node.
     pub(crate) fn monitor(&self) -> Result<(), ApiError> {
         self.require(&["monitoring", "administrator"])

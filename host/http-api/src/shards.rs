@@ -58,6 +58,16 @@ pub(crate) async fn settled(
     }
 }
 
+/// Waits until every shard has run what was posted to it before.
+pub(crate) async fn caught_up(broker: &Broker) -> Result<(), ApiError> {
+    let shards = (0..broker.shard_count()).map(ShardId);
+    let asked: Vec<_> = shards.map(|shard| post(broker, shard, |_| ())).collect();
+    for answer in asked {
+        answer.await.map_err(|_| stopping())?;
+    }
+    Ok(())
+}
+
 /// Counts and state of one queue; `None` when it is gone.
 pub(crate) async fn queue_stats(
     broker: &Broker,

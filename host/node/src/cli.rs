@@ -10,8 +10,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use crate::output::{self, OutputFormat};
 
 pub(crate) use manage::{
-    DefinitionsAction, DefinitionsCommand, PermissionAction, PermissionCommand, UserAction,
-    UserCommand, VhostAction, VhostCommand,
+    DefinitionsAction, DefinitionsCommand, PermissionAction, PermissionCommand, PolicyAction,
+    PolicyCommand, UserAction, UserCommand, VhostAction, VhostCommand,
 };
 
 const AFTER_HELP: &str = "\
@@ -47,6 +47,10 @@ pub(crate) enum Command {
     Permission(PermissionCommand),
     /// Virtual hosts of a running node: add, list, delete
     Vhost(VhostCommand),
+    /// Settings for queues and exchanges by name: set, list, show, clear
+    Policy(PolicyCommand),
+    /// Limits that policies of users can't exceed: set, list, show, clear
+    OperatorPolicy(PolicyCommand),
     /// All that is declared on a running node, as a file: export, import
     Definitions(DefinitionsCommand),
 }

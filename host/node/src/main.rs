@@ -14,6 +14,7 @@ mod manage_commands;
 mod metadata;
 mod output;
 mod password_input;
+mod policy_commands;
 mod recovery_report;
 mod route_commands;
 mod routes;
@@ -59,6 +60,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::User(command) => manage_commands::user(command),
         Command::Permission(command) => manage_commands::permission(command),
         Command::Vhost(command) => manage_commands::vhost(command),
+        Command::Policy(command) => policy_commands::policy(command),
+        Command::OperatorPolicy(command) => policy_commands::operator_policy(command),
         Command::Definitions(command) => definitions_commands::run(command),
     }
 }

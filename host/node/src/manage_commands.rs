@@ -117,7 +117,8 @@ pub(crate) fn vhost(command: VhostCommand) -> anyhow::Result<()> {
     say(&done, node.output)
 }
 
-fn list(rows: &Value, columns: &[&str], format: OutputFormat) -> anyhow::Result<()> {
+/// Prints rows of these columns.
+pub(crate) fn list(rows: &Value, columns: &[&str], format: OutputFormat) -> anyhow::Result<()> {
     output::print(&match format {
         OutputFormat::Human => output::columns(rows, columns),
         OutputFormat::Json => output::render(rows, format),
@@ -125,7 +126,7 @@ fn list(rows: &Value, columns: &[&str], format: OutputFormat) -> anyhow::Result<
 }
 
 /// Says what was done; to programs the status of the process says it.
-fn say(done: &str, format: OutputFormat) -> anyhow::Result<()> {
+pub(crate) fn say(done: &str, format: OutputFormat) -> anyhow::Result<()> {
     match format {
         OutputFormat::Human => output::print(&format!("{done}\n")),
         OutputFormat::Json => output::print(&output::render(&json!({"done": done}), format)),

@@ -145,6 +145,29 @@ fn permissions_and_vhosts_are_managed_by_the_command_line() {
 }
 
 #[test]
+fn policies_are_managed_by_the_command_line() {
+    let node = Node::start();
+    for (command, what) in [("policy", "policy"), ("operator-policy", "operator policy")] {
+        let set = [command, "set", "short", "^q", r#"{"max-length": 5}"#, "--priority", "-2"];
+        let done = format!("{what} 'short' is set in virtual host '/'\n");
+        assert_eq!(node.ok(&[&set[..], &["--apply-to", "queues"]].concat(), ""), done);
+        let expected = "name   priority  apply-to  pattern  definition\n\
+                        short  -2        queues    ^q       {\"max-length\":5}\n";
+        assert_eq!(node.ok(&[command, "list"], ""), expected);
+        let policy = json!({"vhost": "/", "name": "short", "pattern": "^q", "priority": -2,
+            "apply-to": "queues", "definition": {"max-length": 5}});
+        assert_eq!(node.json(&[command, "show", "short"]), policy);
+        assert_eq!(node.json(&[command, "list"]), json!([policy]));
+        let wrong = node.refused(&[command, "set", "p", "", r#"{"max-length": "x"}"#], "");
+        assert_eq!(wrong, "bad_request: Validation failed 'x' is not a valid maximum length");
+        assert!(node.refused(&[command, "set", "p", "", "{"], "").contains("is not JSON"));
+        let done = format!("{what} 'short' is cleared in virtual host '/'\n");
+        assert_eq!(node.ok(&[command, "clear", "short"], ""), done);
+        assert!(node.refused(&[command, "clear", "short"], "").contains("no policy 'short'"));
+    }
+}
+
+#[test]
 fn definitions_go_from_node_to_node_in_a_file() {
     let node = Node::start();
     let file = json!({
@@ -157,8 +180,8 @@ fn definitions_go_from_node_to_node_in_a_file() {
             "routing_key": "#"}],
     });
     let told = node.ok(&["definitions", "import", "-"], &file.to_string());
-    let expected = "imported: 1 users, 1 vhosts, 1 permissions, 1 exchanges, 1 queues, \
-                    1 bindings\n\
+    let expected = "imported: 1 users, 1 vhosts, 1 permissions, 0 policies, 1 exchanges, \
+                    1 queues, 1 bindings\n\
                     not honoured:\n\
                     kind   vhost  name  reason\n\
                     queue  v      log   queues of type stream are not supported\n";

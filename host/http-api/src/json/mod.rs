@@ -14,11 +14,15 @@ use serde::de::DeserializeOwned;
 
 use crate::error::ApiError;
 
-/// Reads JSON.
+/// Reads an object of JSON.
 ///
 /// # Errors
 /// 400 with the line and the column.
 pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    // Serde would take a list for a struct, its items for the fields in their order.
+    if bytes.trim_ascii_start().starts_with(b"[") {
+        return Err(ApiError::bad_request("the JSON can't be used: a list, expected an object"));
+    }
     serde_json::from_slice(bytes)
         .map_err(|error| ApiError::bad_request(format!("the JSON can't be used: {error}")))
 }

@@ -9,10 +9,12 @@ use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use shunt_broker::Vhost;
 use shunt_broker::metadata::ExchangeDefinition;
+use shunt_broker::policy::Policies;
 use shunt_types::ExchangeName;
 use utoipa::ToSchema;
 
 use super::listing::ListQuery;
+use super::policies::InForceView;
 use super::{ExchangePath, VhostPath, arguments, is_set, put_status, refused};
 use crate::auth::{Manager, exchange_name};
 use crate::error::{ApiError, ErrorBody};
@@ -34,10 +36,12 @@ pub(super) struct ExchangeView {
     #[schema(value_type = Object)]
     arguments: JsonMap,
     user_who_performed_action: &'static str,
+    #[serde(flatten)]
+    in_force: InForceView,
 }
 
 impl ExchangeView {
-    fn new(vhost: &Vhost, exchange: &ExchangeDefinition) -> Self {
+    fn new(vhost: &Vhost, policies: &Policies, exchange: &ExchangeDefinition) -> Self {
         Self {
             name: exchange.name.as_str().to_owned(),
             vhost: vhost.name().as_str().to_owned(),
@@ -47,6 +51,7 @@ impl ExchangeView {
             internal: exchange.internal,
             arguments: json::table_to_json(&exchange.arguments),
             user_who_performed_action: "",
+            in_force: InForceView::new(policies.of_exchange(exchange.name.as_str())),
         }
     }
 }
@@ -114,7 +119,9 @@ pub(super) async fn list(
 
 fn views(api: &Api, vhost: &Vhost) -> Vec<ExchangeView> {
     let exchanges = api.broker.exchanges(vhost.name());
-    exchanges.iter().map(|exchange| ExchangeView::new(vhost, exchange)).collect()
+    let topology = vhost.topology();
+    let view = |exchange| ExchangeView::new(vhost, topology.policies(), exchange);
+    exchanges.iter().map(view).collect()
 }
 
 /// One exchange.
@@ -130,7 +137,8 @@ pub(super) async fn show(
 ) -> Result<Json<ExchangeView>, ApiError> {
     let vhost = caller.look_into(&path.vhost)?;
     let exchange = find(&api, &vhost, exchange_name(&path.exchange))?;
-    Ok(Json(ExchangeView::new(&vhost, &exchange)))
+    let topology = vhost.topology();
+    Ok(Json(ExchangeView::new(&vhost, topology.policies(), &exchange)))
 }
 
 /// The exchange of that name.

@@ -8,6 +8,7 @@ mod get;
 mod listing;
 mod overview;
 mod permissions;
+mod policies;
 mod publish;
 mod queue_view;
 mod queues;
@@ -48,6 +49,16 @@ pub(crate) fn endpoints() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(permissions::of_user))
         .routes(routes!(permissions::list))
         .routes(routes!(permissions::show, permissions::put, permissions::delete))
+        .routes(routes!(policies::list_all_policy))
+        .routes(routes!(policies::list_policy))
+        .routes(routes!(policies::show_policy, policies::put_policy, policies::delete_policy))
+        .routes(routes!(policies::list_all_operator_policy))
+        .routes(routes!(policies::list_operator_policy))
+        .routes(routes!(
+            policies::show_operator_policy,
+            policies::put_operator_policy,
+            policies::delete_operator_policy
+        ))
         .routes(routes!(users::hash_password))
         .routes(routes!(users::hash_password_in_path))
         .routes(routes!(definitions::export, definitions::import))

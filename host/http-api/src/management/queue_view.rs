@@ -1,10 +1,12 @@
 //! A queue in JSON.
 
 use serde::Serialize;
+use shunt_broker::policy::Policies;
 use shunt_broker::queue::QueueStats;
 use shunt_broker::{QueueEntry, Vhost};
 use utoipa::ToSchema;
 
+use super::policies::InForceView;
 use crate::json::{self, JsonMap};
 use crate::server::Api;
 
@@ -22,12 +24,8 @@ pub(super) struct QueueView {
     arguments: JsonMap,
     node: String,
     state: &'static str,
-    #[schema(value_type = Option<String>)]
-    policy: Option<&'static str>,
-    #[schema(value_type = Option<String>)]
-    operator_policy: Option<&'static str>,
-    #[schema(value_type = Object)]
-    effective_policy_definition: JsonMap,
+    #[serde(flatten)]
+    in_force: InForceView,
     consumers: u64,
     messages: u64,
     messages_ready: u64,
@@ -70,7 +68,14 @@ impl From<&QueueStats> for MessageStats {
 }
 
 impl QueueView {
-    pub(super) fn new(api: &Api, vhost: &Vhost, queue: &QueueEntry, stats: &QueueStats) -> Self {
+    /// `policies` are those of the virtual host.
+    pub(super) fn new(
+        api: &Api,
+        vhost: &Vhost,
+        policies: &Policies,
+        queue: &QueueEntry,
+        stats: &QueueStats,
+    ) -> Self {
         let definition = &queue.definition;
         Self {
             name: definition.name.as_str().to_owned(),
@@ -82,9 +87,7 @@ impl QueueView {
             arguments: json::table_to_json(&definition.arguments),
             node: api.node_name.clone(),
             state: "running",
-            policy: None,
-            operator_policy: None,
-            effective_policy_definition: JsonMap::new(),
+            in_force: InForceView::new(policies.of_queue(definition.name.as_str())),
             consumers: stats.consumers,
             messages: stats.ready + stats.unacked,
             messages_ready: stats.ready,

@@ -64,8 +64,10 @@ fn views(api: &Api, vhost: &Vhost, all_stats: &HashMap<QueueId, QueueStats>) -> 
     queues.sort_by(|a, b| a.definition.name.cmp(&b.definition.name));
     let queues = queues.into_iter();
     // One that was deleted meanwhile is left out.
-    let views = queues
-        .filter_map(|queue| Some(QueueView::new(api, vhost, queue, all_stats.get(&queue.id)?)));
+    let views = queues.filter_map(|queue| {
+        let stats = all_stats.get(&queue.id)?;
+        Some(QueueView::new(api, vhost, topology.policies(), queue, stats))
+    });
     views.collect()
 }
 
@@ -84,7 +86,8 @@ pub(super) async fn show(
     let queue = find(&vhost, &path.queue)?;
     let stats = shards::queue_stats(&api.broker, queue.id).await?;
     let stats = stats.ok_or_else(|| ApiError::not_found("the queue was deleted"))?;
-    Ok(Json(QueueView::new(&api, &vhost, &queue, &stats)))
+    let topology = vhost.topology();
+    Ok(Json(QueueView::new(&api, &vhost, topology.policies(), &queue, &stats)))
 }
 
 /// The queue of that name.

@@ -212,6 +212,10 @@ impl Batch {
     }
 
     fn read_line(&self, line: &[u8]) -> Result<(Option<String>, Properties, Bytes), String> {
+        // Serde would take a list for a message, its items for the fields in their order.
+        if line.trim_ascii_start().starts_with(b"[") {
+            return Err("column 1: a list, expected an object".to_owned());
+        }
         let message: LineMessage = serde_json::from_slice(line).map_err(|error| {
             let text = error.to_string();
             // The line that serde counts is always the first.

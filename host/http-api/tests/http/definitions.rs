@@ -39,6 +39,11 @@ async fn what_was_exported_comes_back_equal() {
         ),
         ("/api/queues/%2F/q", json!({"arguments": {"x-message-ttl": 5, "mine": {"a": [1.5]}}})),
         ("/api/queues/a%2Fb/q", json!({"durable": false, "auto_delete": true})),
+        ("/api/policies/a%2Fb/short", json!({"pattern": "^q", "definition": {"max-length": 5}})),
+        (
+            "/api/operator-policies/a%2Fb/cap",
+            json!({"pattern": "", "definition": {"expires": 60000}, "apply-to": "queues"}),
+        ),
     ] {
         guest.put(path, &body.to_string()).await.ok(201);
     }
@@ -54,12 +59,14 @@ async fn what_was_exported_comes_back_equal() {
     assert_eq!(names(&exported["exchanges"]), ["inner", "x"]);
     assert_eq!(exported["bindings"].as_array().unwrap().len(), 4);
     assert_eq!(exported["vhosts"][1]["name"], "a/b");
-    assert_eq!(exported["policies"], json!([]));
+    assert_eq!(names(&exported["policies"]), ["short"]);
+    assert_eq!(exported["parameters"][0]["component"], "operator_policy");
 
     let other = Server::start().await;
     let report = other.guest().post(PATH, &exported.to_string()).await.ok(200);
     let counts = json!({
-        "users": 7, "vhosts": 2, "permissions": 6, "exchanges": 2, "queues": 2, "bindings": 4,
+        "users": 7, "vhosts": 2, "permissions": 6, "policies": 2, "exchanges": 2, "queues": 2,
+        "bindings": 4,
     });
     assert_eq!(report, json!({"imported": counts, "not_honoured": []}));
     assert_eq!(other.guest().get(PATH).await.ok(200), exported);
@@ -114,16 +121,14 @@ async fn a_file_of_rabbitmq_3_10_is_imported_but_for_what_is_listed() {
     let guest = server.guest();
     let report = guest.post(PATH, OLD).await.ok(200);
     let counts = json!({
-        "users": 2, "vhosts": 2, "permissions": 1, "exchanges": 2, "queues": 2, "bindings": 3,
+        "users": 2, "vhosts": 2, "permissions": 1, "policies": 2, "exchanges": 2, "queues": 2,
+        "bindings": 3,
     });
     assert_eq!(report["imported"], counts);
     let expected = [
         "topic_permission shop/amq.topic in shop: topic permissions are not supported",
-        "parameter shovel/to-eu in shop: runtime parameters are not supported",
-        "parameter operator_policy/cap in shop: runtime parameters are not supported",
         "global_parameter cluster_name in -: global parameters are not supported",
         "global_parameter internal_cluster_id in -: global parameters are not supported",
-        "policy ha-all in shop: policies are not supported",
         "user_limits old in -: limits of users are not supported: max-connections",
         "password old in -: hashes of rabbit_password_hashing_md5 are not supported; the user \
          can't log in until its password is set",
@@ -132,6 +137,8 @@ async fn a_file_of_rabbitmq_3_10_is_imported_but_for_what_is_listed() {
         "permissions old in shop: 'configure': '^(?!amq\\.).*' is not a regular expression: error: \
          look-around, including look-ahead and look-behind, is not supported; the user has no \
          access",
+        "policy ha-all in shop: without effect here: ha-mode",
+        "parameter shovel/to-eu in shop: runtime parameters of this component are not supported",
         "exchange delayed in shop: unknown exchange type 'x-delayed-test'",
         "queue ledger in shop: queues of type quorum are not supported",
         "queue events in shop: queues of type stream are not supported",
@@ -214,7 +221,7 @@ async fn a_wrong_file_changes_nothing_and_every_problem_is_named() {
         "permissions": [{"user": "none", "vhost": "v", "configure": "", "write": "", "read": ""}],
         "exchanges": [{"name": "x", "vhost": "v", "type": "topic"}, {"name": "y", "type": "topic"},
             {"name": "x", "vhost": "v", "type": "fanout"}],
-        "queues": [{"name": "q", "vhost": "nowhere"}, {"name": long, "vhost": "v"}, {"name": 1},
+        "queues": [{"name": "q", "vhost": "nowhere"}, ["r"], {"name": long, "vhost": "v"}, {"name": 1},
             {"name": "a", "vhost": "v", "arguments": {"n": u64::MAX}}],
         "bindings": {},
     });
@@ -224,7 +231,8 @@ async fn a_wrong_file_changes_nothing_and_every_problem_is_named() {
     let problems: Vec<_> = problems.split("; ").collect();
     let expected = [
         "users[1]: 'tags' must be a list of text, or text with commas",
-        "queues[2]: invalid type: integer `1`, expected a string",
+        "queues[1]: must be an object",
+        "queues[3]: invalid type: integer `1`, expected a string",
         "'bindings' must be a list",
         "user 'v': the field 'tags' is missing (for a user without tags, give [])",
         "user 'new' stands twice",

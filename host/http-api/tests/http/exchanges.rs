@@ -17,7 +17,8 @@ async fn an_exchange_is_declared_shown_and_deleted() {
     let expected = json!({
         "name": "x", "vhost": "/", "type": "topic", "durable": false, "auto_delete": false,
         "internal": false, "arguments": {"alternate-exchange": "amq.fanout"},
-        "user_who_performed_action": "",
+        "user_who_performed_action": "", "policy": null, "operator_policy": null,
+        "effective_policy_definition": {},
     });
     assert_eq!(guest.get("/api/exchanges/%2F/x").await.ok(200), expected);
     let all = guest.get("/api/exchanges/%2F").await.ok(200);

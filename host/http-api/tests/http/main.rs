@@ -12,6 +12,7 @@ mod harness;
 mod listing;
 mod openapi;
 mod overview;
+mod policies;
 mod publish;
 mod queues;
 mod routes;

@@ -46,6 +46,7 @@ async fn wrong_queues_are_refused() {
     assert!(refused(argument).await.contains("'x-max-length'"));
     assert!(refused(r#"{"arguments":{"a":18446744073709551615}}"#).await.contains("arguments.a"));
     assert!(refused(r#"{"arguments":[]}"#).await.contains("expected a map"));
+    assert!(refused(r#"[true, false, {}]"#).await.contains("a list, expected an object"));
     assert!(guest.put("/api/queues/%2F/amq.q", "{}").await.refused(401).contains("amq."));
 }
 

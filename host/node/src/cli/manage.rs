@@ -112,6 +112,45 @@ pub(crate) enum VhostAction {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct PolicyCommand {
+    #[command(flatten)]
+    pub(crate) node: NodeArgs,
+    #[command(subcommand)]
+    pub(crate) action: PolicyAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyAction {
+    /// Set a policy, for what is there and what will be
+    Set {
+        /// The policy's name
+        name: String,
+        /// A regular expression over names, found anywhere in a name unless it is anchored
+        pattern: String,
+        /// What it sets, as JSON: '{"max-length": 1000}'
+        definition: String,
+        /// Of several that match, the one with the highest is in force
+        #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
+        priority: i64,
+        /// all, queues, classic_queues, quorum_queues, streams, exchanges
+        #[arg(long, value_name = "WHAT", default_value = "all")]
+        apply_to: String,
+    },
+    /// All of the virtual host, the strongest first
+    List,
+    /// One of them
+    Show {
+        /// The policy's name
+        name: String,
+    },
+    /// Take a policy away
+    Clear {
+        /// The policy's name
+        name: String,
+    },
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct DefinitionsCommand {
     #[command(flatten)]
     pub(crate) node: NodeArgs,

@@ -4,6 +4,7 @@
 //! record: the broker's, those of users and permissions, those of routes. The crates know nothing
 //! of records; the mirror types in [`record`] are the format, and carry its version.
 
+mod policy_record;
 mod record;
 mod values;
 

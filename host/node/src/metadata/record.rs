@@ -12,11 +12,13 @@ use shunt_broker::durable::QueueUid;
 use shunt_broker::metadata::{
     BindingDefinition, Command, DestinationName, ExchangeDefinition, QueueDefinition,
 };
+use shunt_broker::policy::PolicyKind;
 use shunt_types::{ExchangeName, QueueName, VhostName};
 use shunt_wasm::{
     Capabilities, Capability, Destinations, LimitOverrides, StoredRoute, StoredVersion,
 };
 
+use super::policy_record::{self, PolicyFields};
 use super::values::{Fields, fields, table};
 
 /// Version of the records' format.
@@ -44,6 +46,8 @@ pub(super) enum BrokerRecord {
     DeleteQueue { vhost: String, queue: String },
     Bind { vhost: String, binding: BindingFields },
     Unbind { vhost: String, binding: BindingFields },
+    SetPolicy(PolicyFields),
+    ClearPolicy { vhost: String, operator: bool, name: String },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -205,6 +209,14 @@ impl BrokerRecord {
             Command::Unbind { vhost, binding } => {
                 Self::Unbind { vhost: vhost.to_string(), binding: binding_fields(binding) }
             }
+            Command::SetPolicy { vhost, kind, policy } => {
+                Self::SetPolicy(PolicyFields::new(vhost, *kind, policy))
+            }
+            Command::ClearPolicy { vhost, kind, name } => Self::ClearPolicy {
+                vhost: vhost.to_string(),
+                operator: *kind == PolicyKind::Operator,
+                name: name.to_string(),
+            },
         }
     }
 
@@ -247,6 +259,12 @@ impl BrokerRecord {
             Self::Unbind { vhost, binding } => {
                 Command::Unbind { vhost: VhostName::new(&vhost)?, binding: binding_of(binding)? }
             }
+            Self::SetPolicy(policy) => policy.into_command()?,
+            Self::ClearPolicy { vhost, operator, name } => Command::ClearPolicy {
+                vhost: VhostName::new(&vhost)?,
+                kind: policy_record::kind(operator),
+                name: name.into(),
+            },
         })
     }
 }

@@ -3,6 +3,7 @@
 use shunt_auth::PasswordHash;
 use shunt_broker::durable::QueueUid;
 use shunt_broker::metadata::{BindingDefinition, DestinationName, QueueDefinition};
+use shunt_broker::policy::{ApplyTo, PolicyDefinition, PolicyKind};
 use shunt_types::{ExchangeName, FieldTable, QueueName, Value};
 use shunt_wasm::{Capabilities, Capability, Destinations, LimitOverrides, StoredVersion};
 
@@ -51,6 +52,22 @@ fn contents() -> Contents {
                     arguments: arguments.clone(),
                 },
                 uid: QueueUid(7),
+            },
+            Command::SetPolicy {
+                vhost: vhost.clone(),
+                kind: PolicyKind::Operator,
+                policy: PolicyDefinition {
+                    name: "p".into(),
+                    pattern: "^q".into(),
+                    apply_to: ApplyTo::ClassicQueues,
+                    priority: -3,
+                    settings: arguments.clone(),
+                },
+            },
+            Command::ClearPolicy {
+                vhost: vhost.clone(),
+                kind: PolicyKind::User,
+                name: "old".into(),
             },
             Command::Bind {
                 vhost,

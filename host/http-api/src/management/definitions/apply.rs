@@ -4,6 +4,7 @@ use shunt_auth::AccessChange;
 use shunt_broker::metadata::{
     BindingDefinition, ExchangeDefinition, QueueDeclaration, QueueDefinition,
 };
+use shunt_broker::policy::{Policy, PolicyKind};
 use shunt_broker::ports::Position;
 use shunt_types::VhostName;
 use tokio::sync::oneshot;
@@ -19,6 +20,7 @@ pub(super) struct Plan {
     pub(super) users: Vec<AccessChange>,
     pub(super) vhosts: Vec<VhostName>,
     pub(super) permissions: Vec<AccessChange>,
+    pub(super) policies: Vec<(VhostName, PolicyKind, Policy)>,
     pub(super) exchanges: Vec<(VhostName, ExchangeDefinition)>,
     pub(super) queues: Vec<(VhostName, QueueDefinition)>,
     pub(super) bindings: Vec<(VhostName, BindingDefinition)>,
@@ -63,9 +65,10 @@ impl Plan {
             outcome.change(api, change);
             outcome.report.imported.permissions += 1;
         }
-        if let Err(failure) = outcome.declare(api, self.exchanges, self.queues, self.bindings) {
-            outcome.failure = Some(failure);
-        }
+        let declared = outcome
+            .set_policies(api, self.policies)
+            .and_then(|()| outcome.declare(api, self.exchanges, self.queues, self.bindings));
+        outcome.failure = declared.err();
         outcome
     }
 }
@@ -87,6 +90,25 @@ impl Outcome {
         };
         self.changes.push(begin_change(api, change));
         self.applied.push(what);
+    }
+
+    fn set_policies(
+        &mut self,
+        api: &Api,
+        policies: Vec<(VhostName, PolicyKind, Policy)>,
+    ) -> Result<(), ApiError> {
+        for (vhost, kind, policy) in policies {
+            let what = match kind {
+                PolicyKind::User => "policy",
+                PolicyKind::Operator => "operator policy",
+            };
+            let what = format!("{what} '{}' in vhost '{vhost}'", policy.definition().name);
+            let set = api.broker.set_policy(&vhost, kind, policy);
+            let (_, position) = set.map_err(|error| failed(&what, error))?;
+            self.done(what, position);
+            self.report.imported.policies += 1;
+        }
+        Ok(())
     }
 
     fn declare(

@@ -67,6 +67,8 @@ impl<'a> Checker<'a> {
         file.users.into_iter().for_each(|item| self.user(item));
         file.vhosts.into_iter().for_each(|item| self.vhost(item));
         file.permissions.into_iter().for_each(|item| self.permission(item));
+        file.policies.into_iter().for_each(|item| self.policy(item));
+        file.parameters.into_iter().for_each(|item| self.parameter(item));
         file.exchanges.into_iter().for_each(|item| self.exchange(item));
         file.queues.into_iter().for_each(|item| self.queue(item));
         file.bindings.into_iter().for_each(|item| self.binding(item));

@@ -3,14 +3,20 @@
 use std::collections::HashSet;
 
 use serde::Serialize;
+use serde_json::json;
 use shunt_broker::Vhost;
 use shunt_broker::metadata::DestinationName;
+use shunt_broker::policy::PolicyKind;
 use utoipa::ToSchema;
 
-use super::file::{BindingItem, DestinationType, ExchangeItem, QueueItem, VhostItem};
+use super::check_policies::OPERATOR_POLICY;
+use super::file::{
+    BindingItem, DestinationType, ExchangeItem, ParameterItem, QueueItem, VhostItem,
+};
 use crate::json;
 use crate::management::RABBITMQ_VERSION;
 use crate::management::permissions::PermissionView;
+use crate::management::policies::{PolicyValue, PolicyView};
 use crate::management::users::UserView;
 use crate::server::Api;
 
@@ -50,11 +56,7 @@ pub(in crate::management) struct Definitions {
     #[schema(value_type = Vec<Object>)]
     topic_permissions: [(); 0],
     #[schema(value_type = Vec<Object>)]
-    parameters: [(); 0],
-    #[schema(value_type = Vec<Object>)]
     global_parameters: [(); 0],
-    #[schema(value_type = Vec<Object>)]
-    policies: [(); 0],
     #[serde(flatten)]
     declared: Declared,
 }
@@ -65,17 +67,16 @@ pub(in crate::management) struct VhostDefinitions {
     #[serde(flatten)]
     origin: Origin,
     original_vhost_name: String,
-    #[schema(value_type = Vec<Object>)]
-    parameters: [(); 0],
-    #[schema(value_type = Vec<Object>)]
-    policies: [(); 0],
     #[serde(flatten)]
     declared: Declared,
 }
 
-/// Exchanges, queues and bindings.
+/// Policies, exchanges, queues and bindings.
 #[derive(Default, Serialize, ToSchema)]
 struct Declared {
+    /// Operator policies, where RabbitMQ has them.
+    parameters: Vec<ParameterItem>,
+    policies: Vec<PolicyView>,
     exchanges: Vec<ExchangeItem>,
     queues: Vec<QueueItem>,
     bindings: Vec<BindingItem>,
@@ -98,9 +99,7 @@ impl Definitions {
             vhosts: vhosts.iter().map(|vhost| VhostItem::named(vhost.name().as_str())).collect(),
             permissions: permissions.map(PermissionView::from).collect(),
             topic_permissions: [],
-            parameters: [],
             global_parameters: [],
-            policies: [],
             declared,
         }
     }
@@ -115,8 +114,6 @@ impl VhostDefinitions {
         Self {
             origin: Origin::new(api, "single_virtual_host", explanation),
             original_vhost_name: name.to_owned(),
-            parameters: [],
-            policies: [],
             declared,
         }
     }
@@ -128,8 +125,24 @@ fn is_built_in(name: &str) -> bool {
 }
 
 impl Declared {
+    fn add_policies(&mut self, vhost: &Vhost, with_vhost: bool) {
+        let topology = vhost.topology();
+        let policies = topology.policies();
+        let of = with_vhost.then_some(vhost);
+        let users = policies.all(PolicyKind::User).iter();
+        self.policies.extend(users.map(|policy| PolicyView::new(of, policy)));
+        let operators = policies.all(PolicyKind::Operator).iter();
+        self.parameters.extend(operators.map(|policy| ParameterItem {
+            component: OPERATOR_POLICY.to_owned(),
+            name: policy.definition().name.to_string(),
+            vhost: of.map(|vhost| vhost.name().to_string()),
+            value: json!(PolicyValue::new(policy)),
+        }));
+    }
+
     fn add(&mut self, api: &Api, vhost: &Vhost, with_vhost: bool) {
         let of = || with_vhost.then(|| vhost.name().as_str().to_owned());
+        self.add_policies(vhost, with_vhost);
         for exchange in api.broker.exchanges(vhost.name()) {
             if is_built_in(exchange.name.as_str()) {
                 continue;

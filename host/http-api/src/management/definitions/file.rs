@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 use super::Scope;
 use crate::error::ApiError;
 use crate::json::{self, JsonMap};
+use crate::management::policies::PolicyRequest;
 use crate::management::user_fields::UserFields;
 
 /// A user in a file.
@@ -125,6 +126,27 @@ pub(super) enum DestinationType {
     Exchange,
 }
 
+/// A policy in a file.
+#[derive(Deserialize)]
+pub(super) struct PolicyItem {
+    pub(super) name: String,
+    #[serde(default)]
+    pub(super) vhost: Option<String>,
+    #[serde(flatten)]
+    pub(super) policy: PolicyRequest,
+}
+
+/// A runtime parameter in a file: a component's setting under a name.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub(super) struct ParameterItem {
+    pub(super) component: String,
+    pub(super) name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) vhost: Option<String>,
+    #[schema(value_type = Object)]
+    pub(super) value: Json,
+}
+
 /// Something that Shunt has no word for yet; it is only named.
 pub(super) struct ForeignItem {
     pub(super) kind: &'static str,
@@ -139,6 +161,8 @@ pub(super) struct File {
     pub(super) users: Vec<UserItem>,
     pub(super) vhosts: Vec<VhostItem>,
     pub(super) permissions: Vec<PermissionItem>,
+    pub(super) policies: Vec<PolicyItem>,
+    pub(super) parameters: Vec<ParameterItem>,
     pub(super) exchanges: Vec<ExchangeItem>,
     pub(super) queues: Vec<QueueItem>,
     pub(super) bindings: Vec<BindingItem>,
@@ -158,11 +182,9 @@ const ABOUT: [&str; 8] = [
 ];
 
 /// Sections that are not honoured: key, kind of an item, the fields that name it, and why.
-const FOREIGN: [(&str, &str, &[&str], &str); 4] = [
+const FOREIGN: [(&str, &str, &[&str], &str); 2] = [
     ("topic_permissions", "topic_permission", &["user", "exchange"], "topic permissions"),
-    ("parameters", "parameter", &["component", "name"], "runtime parameters"),
     ("global_parameters", "global_parameter", &["name"], "global parameters"),
-    ("policies", "policy", &["name"], "policies"),
 ];
 
 /// Sections that are about the whole node.
@@ -192,6 +214,8 @@ impl File {
         file.users = section(&mut sections, "users", problems);
         file.vhosts.append(&mut section(&mut sections, "vhosts", problems));
         file.permissions = section(&mut sections, "permissions", problems);
+        file.policies = section(&mut sections, "policies", problems);
+        file.parameters = section(&mut sections, "parameters", problems);
         file.exchanges = section(&mut sections, "exchanges", problems);
         file.queues = section(&mut sections, "queues", problems);
         file.bindings = section(&mut sections, "bindings", problems);
@@ -256,7 +280,10 @@ fn section<T: DeserializeOwned>(
     };
     let mut read = Vec::with_capacity(items.len());
     for (index, item) in items.into_iter().enumerate() {
+        let is_object = item.is_object();
         match serde_json::from_value(item) {
+            // Serde would take a list for a struct, its items for the fields in their order.
+            _ if !is_object => problems.push(format!("{key}[{index}]: must be an object")),
             Ok(item) => read.push(item),
             Err(error) => problems.push(format!("{key}[{index}]: {error}")),
         }

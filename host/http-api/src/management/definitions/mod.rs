@@ -7,6 +7,7 @@
 mod apply;
 mod check;
 mod check_bindings;
+mod check_policies;
 mod export;
 mod file;
 mod report;
