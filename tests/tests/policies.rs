@@ -24,9 +24,14 @@ fn bounds_and_dead_letters_by_policy_are_in_force_at_once() {
     let mut before = vec![json!(["declare", "work"]), json!(["declare", "dead"])];
     before.extend(three("work"));
     let Some(_) = steps(&node, json!(before)) else { return };
-    set(&node, "policies/%2F/short", "^work", json!({
-        "max-length": 1, "dead-letter-exchange": "", "dead-letter-routing-key": "dead",
-    }));
+    set(
+        &node,
+        "policies/%2F/short",
+        "^work",
+        json!({
+            "max-length": 1, "dead-letter-exchange": "", "dead-letter-routing-key": "dead",
+        }),
+    );
     let mut then = vec![json!(["drain", "work"]), json!(["drain", "dead"])];
     then.push(json!(["declare", "work.later"]));
     then.extend(three("work.later"));
@@ -48,12 +53,15 @@ fn a_full_queue_refuses_publishers_by_an_operators_policy_over_a_restart() {
     set(&node, "policies/%2F/wide", "^q$", json!({"max-length": 100, "overflow": "drop-head"}));
     for body in ["first", "second"] {
         let expected = if body == "first" { Json::Null } else { json!("nack") };
-        let Some(said) = steps(&node, json!([
-            ["declare", "q"],
-            ["publish", "", "q", body],
-            ["publish", "", "q", "too much"],
-            ["declare", "q"],
-        ])) else {
+        let Some(said) = steps(
+            &node,
+            json!([
+                ["declare", "q"],
+                ["publish", "", "q", body],
+                ["publish", "", "q", "too much"],
+                ["declare", "q"],
+            ]),
+        ) else {
             return;
         };
         assert_eq!(said, json!([u8::from(body == "second"), expected, "nack", 1]));
@@ -68,19 +76,24 @@ fn a_full_queue_refuses_publishers_by_an_operators_policy_over_a_restart() {
 fn an_alternate_exchange_and_expiry_by_policy() {
     let node = Node::start().unwrap();
     set(&node, "policies/%2F/alt", "^amq.direct$", json!({"alternate-exchange": "amq.fanout"}));
-    let Some(said) = steps(&node, json!([
-        ["declare", "spare"],
-        ["bind", "spare", "amq.fanout", ""],
-        ["publish", "amq.direct", "nowhere", "m"],
-        ["drain", "spare"],
-        ["declare", "idle"],
-    ])) else {
+    let Some(said) = steps(
+        &node,
+        json!([
+            ["declare", "spare"],
+            ["bind", "spare", "amq.fanout", ""],
+            ["publish", "amq.direct", "nowhere", "m"],
+            ["drain", "spare"],
+            ["declare", "idle"],
+        ]),
+    ) else {
         return;
     };
     assert_eq!(said[3], json!(["m"]));
     set(&node, "policies/%2F/idle", "^idle$", json!({"expires": 100}));
     let gone = || (node.http().get("/api/queues/%2F/idle").ok()?.status == 404).then_some(());
-    shunt_tests::Deadline::after(Duration::from_secs(20)).poll("the end of the queue", gone).unwrap();
+    shunt_tests::Deadline::after(Duration::from_secs(20))
+        .poll("the end of the queue", gone)
+        .unwrap();
     node.http().delete("/api/policies/%2F/alt").unwrap().expect(204);
     let said = steps(&node, json!([["publish", "amq.direct", "nowhere", "m"]])).unwrap();
     assert_eq!(said, json!(["returned"]));
