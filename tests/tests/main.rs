@@ -5,6 +5,7 @@
 
 mod alarms;
 mod confirms;
+mod conformance;
 mod consuming;
 mod crash;
 mod errors;

@@ -9,12 +9,18 @@ pub enum Value {
     I32(i32),
     /// `l`
     I64(i64),
+    /// `f`
+    Float(f32),
     /// `d`
     Double(f64),
+    /// `D`: how many digits are behind the point, and all digits
+    Decimal(u8, i32),
     /// `T`, Unix time in seconds
     Timestamp(u64),
     /// `S`
     Str(String),
+    /// `x`
+    Bytes(Vec<u8>),
     /// `A`
     Array(Vec<Value>),
     /// `F`
@@ -50,9 +56,21 @@ impl Value {
                 out.push(b'S');
                 push_longstr(out, value.as_bytes());
             }
+            Self::Bytes(value) => {
+                out.push(b'x');
+                push_longstr(out, value);
+            }
+            Self::Float(value) => {
+                out.push(b'f');
+                out.extend_from_slice(&value.to_be_bytes());
+            }
             Self::Double(value) => {
                 out.push(b'd');
                 out.extend_from_slice(&value.to_be_bytes());
+            }
+            Self::Decimal(scale, digits) => {
+                out.extend_from_slice(&[b'D', *scale]);
+                out.extend_from_slice(&digits.to_be_bytes());
             }
             Self::Timestamp(value) => {
                 out.push(b'T');

@@ -1,0 +1,14 @@
+/* Never ends where the routing key is loop. */
+#define SHUNT_NAME "endless-loop"
+#define SHUNT_VERSION "1.0.0"
+#define SHUNT_HEADER(F) F(required, text, routing_key, "routing_key")
+#include <shunt/route.h>
+
+static shunt_refusal route(const shunt_header *header, shunt_destinations *destinations) {
+    if (shunt_text_equal(header->routing_key, SHUNT_TEXT("loop"))) {
+        for (volatile unsigned turns = 0;; turns++) {
+        }
+    }
+    shunt_add(destinations, 0);
+    return SHUNT_OK;
+}

@@ -1,0 +1,3 @@
+module github.com/shunt-mq/shunt/sdk/go
+
+go 1.24
