@@ -58,7 +58,7 @@ fn check(language: &str, query: &[&str]) {
         if path.extension().is_some_and(|ending| ending == "json") {
             let file: Json = serde_json::from_slice(&fs::read(path).unwrap()).unwrap();
             // Shown where a case fails.
-            println!("{language} {}", text(&file["guest"]));
+            eprintln!("{language} {}", text(&file["guest"]));
             if let Some(mut guest) = Guest::deploy(&node, &folder, query, file) {
                 guest.check();
             }
