@@ -53,6 +53,8 @@ pub(crate) enum Command {
     OperatorPolicy(PolicyCommand),
     /// All that is declared on a running node, as a file: export, import
     Definitions(DefinitionsCommand),
+    /// Load an AMQP 0-9-1 broker, this one or another, and say how fast it was
+    Perf(Box<shunt_perf::PerfCommand>),
 }
 
 #[derive(Debug, Subcommand)]

@@ -63,6 +63,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::Policy(command) => policy_commands::policy(command),
         Command::OperatorPolicy(command) => policy_commands::operator_policy(command),
         Command::Definitions(command) => definitions_commands::run(command),
+        Command::Perf(command) => shunt_perf::run(&command, &mut std::io::stdout().lock()),
     }
 }
 

@@ -1,0 +1,111 @@
+//! The commands, and what each prints.
+
+use std::io::Write;
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+
+use crate::compare::{self, CompareArgs};
+use crate::flow::Flow;
+use crate::interrupt;
+use crate::limit;
+use crate::load;
+use crate::scale::{self, ScaleArgs};
+use crate::scenario::{Output, Scenario};
+
+const EXAMPLES: &str = "\
+Examples:
+  shunt perf -a                              one publisher, one consumer, as fast as it goes
+  shunt perf -s 1024 -f persistent -c 100    durable, at most 100 messages unconfirmed
+  shunt perf -x 4 -y 4 --queues 4 -a         four queues, each with its publisher and consumer
+  shunt perf -r 2000 -a -z 30                latencies at 2000 messages a second
+  shunt perf -t topic --bindings 1000 -a     1000 bindings, of which one matches
+  shunt perf verify -f persistent -c 1000    none lost, none doubled, order held?
+  shunt perf limit -a                        the machine's ceiling for the same frames
+  shunt perf compare amqp://localhost:5672 amqp://localhost:5673 -a -s 1024
+
+Options mean what they mean in RabbitMQ's PerfTest. The exit code is 0 if the run went through and \
+every message arrived as often as it should.";
+
+const COMPARE_EXAMPLES: &str = "\
+Examples:
+  shunt perf compare amqp://localhost:5672 amqp://localhost:5673 -a -s 1024 -z 3
+  shunt perf compare --pairs 9 'amqp://localhost -t x-wasm --exchange-args x-route=by-key' \
+'amqp://localhost -t topic' -a --bindings 100";
+
+/// Load an AMQP 0-9-1 broker and say how fast it was
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, disable_help_flag = true)]
+#[command(after_help = EXAMPLES)]
+pub struct PerfCommand {
+    #[command(flatten)]
+    scenario: Scenario,
+    #[command(subcommand)]
+    action: Option<Action>,
+}
+
+#[derive(Debug, Subcommand)]
+#[command(disable_help_flag = true)]
+enum Action {
+    /// A scenario against two brokers in turn, A B A B ...: medians, ratios and their spread
+    #[command(after_help = COMPARE_EXAMPLES)]
+    Compare(CompareArgs),
+    /// The machine's ceiling: the same frames through a relay, without a broker
+    #[command(disable_help_flag = true)]
+    Limit(Scenario),
+    /// Number every message, and look for lost, doubled and reordered ones
+    #[command(disable_help_flag = true)]
+    Verify(Scenario),
+    /// What idle connections, queues and bindings cost the broker in bytes
+    Scale(ScaleArgs),
+}
+
+/// Does what the command says and writes the result to `out`. An error is what went wrong, also
+/// after a result was written.
+pub fn run(command: &PerfCommand, out: &mut impl Write) -> anyhow::Result<()> {
+    let flow = Arc::new(Flow::default());
+    let mut print = |text: &str| match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        // Who closes the pipe early has read enough.
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
+    };
+    let (report, scenario) = match &command.action {
+        Some(Action::Compare(arguments)) => {
+            let (text, failure) = compare::compare(arguments)?;
+            print(&text)?;
+            return failure.map_or(Ok(()), |failure| Err(anyhow::anyhow!("{failure}")));
+        }
+        Some(Action::Scale(arguments)) => return Ok(print(&scale::scale(arguments)?)?),
+        Some(Action::Limit(scenario)) => {
+            interrupt::watch(&flow)?;
+            let (report, relay_us) = limit::limit(scenario, &flow)?;
+            if scenario.output == Output::Human {
+                print(&format!("a relay without a broker, {relay_us:.2} µs/message\n"))?;
+            }
+            (report, scenario)
+        }
+        Some(Action::Verify(scenario)) => {
+            anyhow::ensure!(
+                scenario.size as usize >= crate::stamp::STAMP_LENGTH,
+                "a body of {} octets has no room for a number: --size 16 or more",
+                scenario.size
+            );
+            anyhow::ensure!(
+                scenario.producers > 0 && scenario.consumers > 0,
+                "verifying takes publishers and consumers"
+            );
+            interrupt::watch(&flow)?;
+            (load::run(scenario, true, &flow)?, scenario)
+        }
+        None => {
+            interrupt::watch(&flow)?;
+            (load::run(&command.scenario, false, &flow)?, &command.scenario)
+        }
+    };
+    print(&report.render(scenario))?;
+    if let Some(failure) = &report.failure {
+        anyhow::bail!("the run ended early: {failure}");
+    }
+    anyhow::ensure!(report.is_clean(), "not every message arrived as it should");
+    Ok(())
+}
