@@ -5,7 +5,7 @@
 #
 #   scripts/rabbitmq-peer.sh start     start, wait until it takes connections, print where it is
 #   scripts/rabbitmq-peer.sh stop      stop it and remove its folder
-#   scripts/rabbitmq-peer.sh pid       the process id of the broker (for `shunt-bench --pid`)
+#   scripts/rabbitmq-peer.sh pid       the process id of the broker (`shunt perf` finds it by itself)
 #   scripts/rabbitmq-peer.sh ctl ...   rabbitmqctl against it
 #
 # Settings, by environment:

@@ -8,7 +8,7 @@
 //! Reading goes from the outside in. [`ProtocolHeader::parse`] judges the first eight bytes of a
 //! connection; from then on [`Frame::parse`] cuts frames off what the socket has brought, and says
 //! `None` while the next one is incomplete. A frame's payload becomes a [`Method`] or a
-//! [`ContentHeader`]. Writing is one function for each thing that is sent, each appending whole
+//! [`ContentHeader`]; a publish that stands there whole is one [`WholePublish`]. Writing is one function for each thing that is sent, each appending whole
 //! frames to an [`Output`]: a `Vec<u8>`, or a connection's own queue of pieces, in which long
 //! bodies stand by reference.
 //!
@@ -56,6 +56,8 @@ mod content;
 
 mod encode;
 
+mod publish;
+
 pub use content::{CLASS_BASIC, ContentHeader};
 pub use encode::{
     Output, put_content, put_deliver, put_get_ok, put_heartbeat, put_method, put_return,
@@ -63,3 +65,4 @@ pub use encode::{
 pub use frame::{Frame, FrameError, FrameKind};
 pub use method::{Method, MethodError};
 pub use protocol_header::{PROTOCOL_HEADER, ProtocolHeader};
+pub use publish::WholePublish;

@@ -7,7 +7,7 @@ use shunt_amqp_codec::method::{BasicConsume, BasicConsumeOk, BasicQos, BasicQosO
 use shunt_types::TableRef;
 
 use crate::clock::now_ns;
-use crate::connection::{Connection, Filled};
+use crate::connection::{Connection, ConnectionError, Filled};
 use crate::flow::Flow;
 use crate::latency::Latencies;
 use crate::ledger::Ledger;
@@ -96,7 +96,12 @@ impl Consumer {
     fn count(&mut self, flow: &Flow) -> anyhow::Result<()> {
         let Self { connection, tally } = self;
         loop {
-            if connection.inbox.fill()? == Filled::TimedOut {
+            let filled = match connection.inbox.fill() {
+                // A relay ends with its publisher.
+                Err(ConnectionError::EndOfStream) if connection.is_bare() => return Ok(()),
+                filled => filled?,
+            };
+            if filled == Filled::TimedOut {
                 tally.ack_rest();
                 send_acks(connection, tally)?;
                 if flow.ended() {

@@ -59,14 +59,33 @@ impl Message {
         properties: &[u8],
         body: MessageBody<'_>,
     ) -> Result<Self, MessageError> {
+        let mut names: SmallVec<[u8; BLOCK_INLINE]> = SmallVec::new();
+        put_name(&mut names, exchange, "the exchange's name")?;
+        put_name(&mut names, routing_key, "the routing key")?;
+        Self::of_names(&names, properties, body)
+    }
+
+    /// Makes a message of names that are two short strings already, exchange and routing key; as
+    /// [`new`](Self::new) otherwise. What is no such pair reads as empty names.
+    #[inline]
+    pub fn of_names(
+        names: &[u8],
+        properties: &[u8],
+        body: MessageBody<'_>,
+    ) -> Result<Self, MessageError> {
+        let names = if are_names(names) { names } else { &[0, 0] };
         let properties = PropertiesRef::decode(properties)?;
         let (delivery_mode, priority, expiration) = properties.summary();
         let expiration_ms = expiration.map(parse_expiration).transpose()?;
 
         let mut block = SmallVec::new();
-        put_name(&mut block, exchange, "the exchange's name")?;
-        put_name(&mut block, routing_key, "the routing key")?;
-        let names_length = block.len() as u16;
+        if let MessageBody::Borrowed(body) = &body
+            && body.len() <= BODY_INLINE_MAX
+        {
+            block.reserve_exact(names.len() + properties.as_bytes().len() + body.len());
+        }
+        block.extend_from_slice(names);
+        let names_length = names.len() as u16;
         block.extend_from_slice(properties.as_bytes());
         // The two lowest flags mean nothing to us, but "another flags word follows" to a client
         // that reads the specification to the letter.
@@ -212,6 +231,15 @@ impl fmt::Debug for Message {
     }
 }
 
+/// Whether bytes are two short strings and nothing else, by their lengths.
+#[inline]
+fn are_names(bytes: &[u8]) -> bool {
+    let Some(&exchange) = bytes.first() else { return false };
+    let after_exchange = usize::from(exchange) + 1;
+    let key = bytes.get(after_exchange);
+    key.is_some_and(|&key| bytes.len() == after_exchange + 1 + usize::from(key))
+}
+
 fn put_name(
     block: &mut SmallVec<[u8; BLOCK_INLINE]>,
     name: &str,
@@ -258,6 +286,19 @@ mod tests {
             assert_eq!(message.properties().to_owned(), properties);
             assert_eq!(message.body(), body);
             assert!(message.is_persistent());
+        }
+    }
+
+    #[test]
+    fn names_as_they_came_make_the_same_message() {
+        let of_names = |names: &[u8]| {
+            Message::of_names(names, &[0, 0], MessageBody::Borrowed(b"body")).unwrap()
+        };
+        let message = of_names(b"\x06orders\x0aeu.created");
+        assert_eq!((message.exchange(), message.routing_key()), ("orders", "eu.created"));
+        assert_eq!(message.body(), b"body");
+        for no_names in [&b""[..], b"\x00", b"\x05ab", b"\x01a\x02b", b"\x01a\x01bc"] {
+            assert_eq!(of_names(no_names).names(), [0, 0], "{no_names:?}");
         }
     }
 

@@ -30,17 +30,6 @@ pub enum Value {
 }
 
 impl Value {
-    /// The value that a person means who types `text` on a command line: `true` and `false`, a
-    /// whole number, else a string.
-    pub fn from_text(text: &str) -> Self {
-        match (text, text.parse()) {
-            ("true", _) => Self::Bool(true),
-            ("false", _) => Self::Bool(false),
-            (_, Ok(number)) => Self::I64(number),
-            (_, Err(_)) => Self::Str(text.to_owned()),
-        }
-    }
-
     fn push_to(&self, out: &mut Vec<u8>) {
         match self {
             Self::Bool(value) => out.extend_from_slice(&[b't', u8::from(*value)]),
@@ -289,13 +278,5 @@ mod tests {
         let args = Args::new().table(&[("a".into(), inner)]);
         let expected = [0, 0, 0, 11, 1, b'a', b'F', 0, 0, 0, 4, 1, b'b', b't', 1];
         assert_eq!(args.as_bytes(), expected);
-    }
-
-    #[test]
-    fn text_becomes_the_value_that_was_meant() {
-        let check = |text, expected| assert_eq!(Value::from_text(text), expected);
-        check("true", Value::Bool(true));
-        check("-3", Value::I64(-3));
-        check("quorum", Value::Str("quorum".into()));
     }
 }

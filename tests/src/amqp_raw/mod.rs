@@ -1,9 +1,8 @@
 //! AMQP 0-9-1 by hand: frames and methods as bytes over a blocking socket.
 //!
-//! Two kinds of callers need less, and more, than a client library gives. The bench writes
-//! frames that it encoded once and cuts what comes back in place. Tests of bad input send what
-//! no client library would send, and look at the very bytes of the answer. Nothing here shares
-//! code with the broker's own codec, so that a mistake there is not repeated here.
+//! Tests of bad input send what no client library would send, and look at the very bytes of the
+//! answer. Nothing here shares code with the broker's own codec, so that a mistake there is not
+//! repeated here.
 //!
 //! ```no_run
 //! use shunt_tests::amqp_raw::{AmqpUri, Args, RawConnection, method};

@@ -26,6 +26,15 @@ enum Stage {
     Body,
 }
 
+/// What a client is told whose bytes are no message.
+pub(crate) fn refusal(error: MessageError) -> AmqpError {
+    let code = match error {
+        MessageError::Expiration(_) => ReplyCode::PreconditionFailed,
+        MessageError::Properties(_) | MessageError::NameTooLong(_) => ReplyCode::FrameError,
+    };
+    AmqpError::new(code, error.to_string())
+}
+
 /// Room for a body before any of it has come: what a header announces is not to be believed.
 const BODY_RESERVE_MAX: usize = 1024 * 1024;
 
@@ -111,13 +120,7 @@ impl Content {
 
     fn message(&mut self, body: MessageBody<'_>) -> Result<Message, AmqpError> {
         self.stage = Stage::Idle;
-        Message::new(&self.exchange, &self.routing_key, &self.properties, body).map_err(|error| {
-            let code = match error {
-                MessageError::Expiration(_) => ReplyCode::PreconditionFailed,
-                MessageError::Properties(_) | MessageError::NameTooLong(_) => ReplyCode::FrameError,
-            };
-            AmqpError::new(code, error.to_string())
-        })
+        Message::new(&self.exchange, &self.routing_key, &self.properties, body).map_err(refusal)
     }
 
     /// What the content would be refused for by its size.

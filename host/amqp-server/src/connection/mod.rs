@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use shunt_amqp_codec::method::{ConnectionBlocked, ConnectionUnblocked};
-use shunt_amqp_codec::{Frame, FrameKind, Method, MethodError};
+use shunt_amqp_codec::{Frame, FrameKind, Method, MethodError, WholePublish};
 use shunt_auth::User;
 use shunt_broker::ports::ConfirmSink;
 use shunt_broker::{ConnectionId, QueueEntry, Shard, Task, Topology, Vhost};
@@ -203,6 +203,16 @@ impl Connection {
         let mut consumed = 0;
         let frame_max = self.shared.frame_max.get();
         loop {
+            if let Some((publish, size)) = WholePublish::parse(&bytes[consumed..], frame_max)
+                && !self.is_closing
+                && let Some(published) = self.publish_whole(&publish)
+            {
+                consumed += size;
+                if let Err(error) = published {
+                    self.fail(publish.channel, error, publish::METHOD);
+                }
+                continue;
+            }
             match Frame::parse(&bytes[consumed..], frame_max) {
                 Ok(None) => return (consumed, None),
                 Ok(Some((frame, size))) => {

@@ -1,16 +1,18 @@
 //! Publishing: the fast path of a connection.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use shunt_amqp_codec::method::BasicPublish;
-use shunt_amqp_codec::{Frame, FrameKind, put_return};
+use shunt_amqp_codec::{Frame, FrameKind, WholePublish, put_return};
 use shunt_broker::{Counters, PublishOptions, PublishOutcome, Publisher};
 use shunt_routing::Exchange;
-use shunt_types::{AmqpError, Message, MethodId, ReplyCode};
+use shunt_types::{AmqpError, Message, MessageBody, MethodId, ReplyCode};
 
 use super::permissions::Access;
 use super::{Connection, Refused};
-use crate::channel::Mode;
+use crate::channel::content::refusal;
+use crate::channel::{ChannelShared, Mode};
 
 /// The method that a bad content is blamed on.
 pub(super) const METHOD: MethodId = BasicPublish::ID;
@@ -110,9 +112,56 @@ impl Connection {
         }
     }
 
+    /// A publish that came in one piece; `None` where it has to be read frame by frame: the
+    /// channel is not open for it, or keeps what is published.
+    #[inline]
+    pub(super) fn publish_whole(
+        &mut self,
+        publish: &WholePublish<'_>,
+    ) -> Option<Result<(), AmqpError>> {
+        let channel = self.channels.get(&publish.channel)?;
+        let confirming = match channel.mode {
+            Mode::Plain => false,
+            Mode::Confirm => true,
+            Mode::Transaction(_) => return None,
+        };
+        let too_large = publish.body.len() as u64 > self.context.settings.message_size_max;
+        if channel.is_closing || channel.content.is_expected() || too_large {
+            return None;
+        }
+        let shared = channel.shared.clone();
+        let body = MessageBody::Borrowed(publish.body);
+        let message = Message::of_names(publish.names, publish.properties, body);
+        let published = message.map_err(refusal).and_then(|message| {
+            self.find_target(publish.exchange)?;
+            self.check_claims(&message)?;
+            self.publish_on(&shared, message, publish.mandatory, confirming)
+        });
+        Some(published.map(|_| ()))
+    }
+
     /// A message is complete.
     fn publish(&mut self, number: u16, message: Message) -> Result<(), AmqpError> {
         self.find_target(message.exchange())?;
+        self.check_claims(&message)?;
+        let Some(channel) = self.channels.get_mut(&number) else { return Ok(()) };
+        let mandatory = channel.content.mandatory;
+        match &mut channel.mode {
+            Mode::Transaction(transaction) => {
+                transaction.publishes.push((message, mandatory));
+                Ok(())
+            }
+            Mode::Plain => self.publish_now(number, message, mandatory, false).map(|_| ()),
+            Mode::Confirm => self.publish_now(number, message, mandatory, true).map(|_| ()),
+        }
+    }
+
+    /// What a message says of its sender and of where replies go.
+    #[inline]
+    fn check_claims(&self, message: &Message) -> Result<(), AmqpError> {
+        if message.properties().is_empty() {
+            return Ok(());
+        }
         if let Some(claimed) = message.properties().user_id()
             && claimed != self.user.name()
             && !self.user.has_tag("impersonator")
@@ -126,16 +175,7 @@ impl Connection {
             // Nobody can consume from it yet, and a reply would go nowhere.
             return Err(AmqpError::precondition_failed("fast reply consumer does not exist"));
         }
-        let Some(channel) = self.channels.get_mut(&number) else { return Ok(()) };
-        let mandatory = channel.content.mandatory;
-        match &mut channel.mode {
-            Mode::Transaction(transaction) => {
-                transaction.publishes.push((message, mandatory));
-                Ok(())
-            }
-            Mode::Plain => self.publish_now(number, message, mandatory, false).map(|_| ()),
-            Mode::Confirm => self.publish_now(number, message, mandatory, true).map(|_| ()),
-        }
+        Ok(())
     }
 
     /// Puts a message into its queues, or returns it; whether no queue of this shard refused it.
@@ -146,10 +186,21 @@ impl Connection {
         mandatory: bool,
         confirming: bool,
     ) -> Result<bool, AmqpError> {
-        let (Some(channel), Some(target)) = (self.channels.get(&number), &self.target) else {
-            return Ok(true);
-        };
+        let Some(channel) = self.channels.get(&number) else { return Ok(true) };
         let channel = channel.shared.clone();
+        self.publish_on(&channel, message, mandatory, confirming)
+    }
+
+    #[inline]
+    fn publish_on(
+        &mut self,
+        channel: &Rc<ChannelShared>,
+        message: Message,
+        mandatory: bool,
+        confirming: bool,
+    ) -> Result<bool, AmqpError> {
+        let Some(target) = &self.target else { return Ok(true) };
+        let number = channel.number;
         let token = confirming.then(|| channel.confirms.borrow_mut().next_token());
         let options = PublishOptions {
             topology: &self.topology,
@@ -183,7 +234,7 @@ impl Connection {
         };
         if confirming {
             channel.confirms.borrow_mut().published(pending, refused);
-            self.shared.note_confirms(&channel);
+            self.shared.note_confirms(channel);
         }
         Ok(!refused)
     }
