@@ -4,8 +4,9 @@ use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 
-use wasmtime::{Engine, Module};
+use wasmtime::Engine;
 
+use crate::code::Code;
 use crate::engine::Sandbox;
 use crate::files::{sha256_hex, write_atomically};
 
@@ -32,25 +33,25 @@ impl Artifacts {
     }
 
     /// The module of that address, if it was compiled before and is undamaged.
-    pub(crate) fn load(&self, sandbox: &Sandbox, sha256: &str) -> Option<Module> {
+    pub(crate) fn load(&self, sandbox: &Sandbox, sha256: &str) -> Option<Code> {
         let path = self.path(sandbox, sha256);
         let expected = fs::read_to_string(path.with_extension("sha256")).ok()?;
         if sha256_hex(&fs::read(&path).ok()?) != expected {
             return None;
         }
-        // SAFETY: `deserialize_file` trusts the file to be what `Module::serialize` wrote, and
+        // SAFETY: `deserialize_file` trusts the file to be what `Code::serialize` wrote, and
         // maps it. Only `save` writes here, by renaming whole files, never in place; its checksum
         // was just compared, so that a damaged disk is found; and wasmtime itself refuses an
         // artifact of another version or other settings. Whoever can forge both files in the
         // broker's own data directory is the broker's user already.
         #[expect(unsafe_code, reason = "mapping compiled code has no safe form")]
-        let module = unsafe { Module::deserialize_file(&sandbox.engine, &path) };
-        module.ok()
+        let code = unsafe { Code::deserialize_file(&sandbox.engine, &path) };
+        code
     }
 
     /// Keeps a compiled module for the next start.
-    pub(crate) fn save(&self, sandbox: &Sandbox, sha256: &str, module: &Module) {
-        let Ok(artifact) = module.serialize() else { return };
+    pub(crate) fn save(&self, sandbox: &Sandbox, sha256: &str, code: &Code) {
+        let Ok(artifact) = code.serialize() else { return };
         let path = self.path(sandbox, sha256);
         let checksum = sha256_hex(&artifact);
         // The checksum of an older artifact must never stand beside a newer one that was cut
@@ -82,10 +83,15 @@ mod tests {
         let sha256 = sha256_hex(b"source");
         assert!(artifacts.load(sandbox, &sha256).is_none());
 
-        let module = Module::new(&sandbox.engine, "(module (func (export \"f\")))").unwrap();
+        let module = Code::compile(&sandbox.engine, b"(module (func (export \"f\")))").unwrap();
         artifacts.save(sandbox, &sha256, &module);
-        let loaded = artifacts.load(sandbox, &sha256).unwrap();
+        let Some(Code::Core(loaded)) = artifacts.load(sandbox, &sha256) else {
+            panic!("no module")
+        };
         assert!(loaded.get_export("f").is_some());
+        let component = Code::compile(&sandbox.engine, b"(component)").unwrap();
+        artifacts.save(sandbox, "component", &component);
+        assert!(matches!(artifacts.load(sandbox, "component"), Some(Code::Component(_))));
         // The engine with fuel has other code, and so another file.
         assert!(artifacts.load(&runtime.dry_runs, &sha256).is_none());
 

@@ -6,7 +6,7 @@ use crate::fields::Field;
 use crate::limits::READS_MAX;
 use crate::msgpack::{ReadError, Reader, Token};
 
-/// The answer of `shunt_describe`, checked.
+/// What a module is, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Description {
     pub(crate) name: String,
@@ -36,16 +36,32 @@ impl Description {
             }
         }
         let missing = |key: &str| invalid(format!("'{key}' is missing"));
+        Self::new(
+            name.ok_or_else(|| missing("name"))?,
+            version.ok_or_else(|| missing("version"))?,
+            &reads.ok_or_else(|| missing("reads"))?,
+            &wants.ok_or_else(|| missing("wants"))?,
+        )
+    }
+
+    /// Checks the names of fields and capabilities.
+    pub(crate) fn new(
+        name: &str,
+        version: &str,
+        reads: &[&str],
+        wants: &[&str],
+    ) -> Result<Self, DeployError> {
         Ok(Self {
-            name: name.ok_or_else(|| missing("name"))?.to_owned(),
-            version: version.ok_or_else(|| missing("version"))?.to_owned(),
-            reads: parse_reads(&reads.ok_or_else(|| missing("reads"))?)?,
-            wants: parse_wants(&wants.ok_or_else(|| missing("wants"))?)?,
+            name: name.to_owned(),
+            version: version.to_owned(),
+            reads: parse_reads(reads)?,
+            wants: parse_wants(wants)?,
         })
     }
 }
 
 fn parse_reads(names: &[&str]) -> Result<Vec<Field>, DeployError> {
+    check_count("reads", names.len())?;
     let unknown: Vec<_> =
         names.iter().filter(|name| Field::parse(name).is_none()).map(|&name| name.into()).collect();
     if !unknown.is_empty() {
@@ -74,10 +90,15 @@ fn texts<'a>(reader: &mut Reader<'a>, key: &str) -> Result<Vec<&'a str>, DeployE
     let Token::Array(items) = reader.next().map_err(unreadable)? else {
         return Err(invalid(format!("'{key}' is no array")));
     };
-    if items as usize > READS_MAX {
+    check_count(key, items as usize)?;
+    (0..items).map(|_| text(reader, key)).collect()
+}
+
+fn check_count(key: &str, items: usize) -> Result<(), DeployError> {
+    if items > READS_MAX {
         return Err(invalid(format!("'{key}' has {items} entries, at most {READS_MAX} fit")));
     }
-    (0..items).map(|_| text(reader, key)).collect()
+    Ok(())
 }
 
 fn invalid(reason: impl Into<String>) -> DeployError {

@@ -10,7 +10,7 @@ use wasmtime::{Config, Engine, EngineWeak, Linker};
 
 use crate::artifact::compatibility;
 use crate::guest::Guest;
-use crate::{imports, wasi};
+use crate::{component, imports, wasi};
 
 /// Length of an epoch: how soon a runaway guest is looked at.
 const TICK: Duration = Duration::from_millis(1);
@@ -23,6 +23,8 @@ const GUEST_STACK_BYTES: usize = 512 * 1024;
 pub(crate) struct Sandbox {
     pub(crate) engine: Engine,
     pub(crate) linker: Linker<Guest>,
+    /// What components may import.
+    pub(crate) components: component::Linker,
     /// Tells artifacts of this engine's settings and version from others.
     pub(crate) compatibility: u64,
     /// Fuel counts in dry runs; else processor time, looked at when the epoch ticks.
@@ -58,14 +60,17 @@ impl Sandbox {
             .wasm_memory64(false)
             // One memory: the limit of memory then is the limit of the instance.
             .wasm_multi_memory(false)
+            // Asynchronous components aren't served, and each call is cheaper without them.
+            .concurrency_support(false)
             // One upload must not take every core from the shards.
             .parallel_compilation(false);
         let engine = Engine::new(&config)?;
         let mut linker = Linker::new(&engine);
         imports::link(&mut linker)?;
         wasi::link(&mut linker)?;
+        let components = component::linker(&engine)?;
         let compatibility = compatibility(&engine);
-        Ok(Self { engine, linker, compatibility, fuel })
+        Ok(Self { engine, linker, components, compatibility, fuel })
     }
 }
 

@@ -39,9 +39,9 @@ pub enum DeployError {
     /// Compiled code instead of a module.
     #[error("the upload is precompiled code; deploy the .wasm or .wat that it was made from")]
     Precompiled,
-    /// A component instead of a core module.
-    #[error("the upload is a component; this version of shunt takes core modules only")]
-    Component,
+    /// A component whose functions or types aren't those of the contract.
+    #[error("the component doesn't fit the contract shunt:route@1.0.0: {0}")]
+    Component(String),
     /// The bytes are no WebAssembly.
     #[error("the module can't be compiled: {0}")]
     Unreadable(String),
@@ -98,7 +98,7 @@ pub enum DeployError {
     #[error("the module failed at deploy: {0}")]
     Failed(Failure),
     /// The description can't be used.
-    #[error("the answer of 'shunt_describe' is unusable: {0}")]
+    #[error("the module's description is unusable: {0}")]
     Description(String),
     /// A limit can't be had.
     #[error(transparent)]

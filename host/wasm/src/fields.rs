@@ -3,6 +3,7 @@
 use std::fmt;
 
 use shunt_routing::Header;
+use shunt_types::{TableRef, ValueRef};
 
 use crate::msgpack::Writer;
 use crate::values::{put_table, put_value};
@@ -77,59 +78,83 @@ pub(crate) fn put_fields(out: &mut Writer<'_>, fields: &[Field], header: &Header
 
 #[inline]
 fn put_field(out: &mut Writer<'_>, field: &Field, header: &Header<'_>) {
-    let properties = header.properties;
-    match field {
-        Field::RoutingKey => out.text(header.routing_key()),
-        Field::Header(name) => match properties.header(name) {
-            Some(value) => put_value(out, value),
-            None => out.nil(),
-        },
-        Field::Exchange => out.text(header.exchange),
-        Field::RoutingKeys => {
-            out.array(header.routing_keys.len());
-            header.routing_keys.iter().for_each(|key| out.text(key));
-        }
-        Field::BodySize => out.unsigned(header.body_size),
-        Field::User => out.text(header.user),
-        Field::Vhost => out.text(header.vhost.as_str()),
-        Field::Headers => {
-            // No headers at all is nil, an empty table an empty map.
-            if properties.as_bytes().first().is_some_and(|flags| flags & HEADERS_PRESENT != 0) {
-                put_table(out, properties.headers());
-            } else {
-                out.nil();
+    match field.value(header) {
+        FieldValue::Text(text) => out.text(text),
+        FieldValue::Value(value) => put_value(out, value),
+        FieldValue::Absent => out.nil(),
+        FieldValue::Unsigned(number) => out.unsigned(number),
+        FieldValue::Timestamp(seconds) => out.timestamp(seconds),
+        FieldValue::Keys(keys) => put_keys(out, keys),
+        FieldValue::Table(table) => put_table(out, table),
+    }
+}
+
+/// Several routing keys as an array.
+pub(crate) fn put_keys(out: &mut Writer<'_>, keys: &[&str]) {
+    out.array(keys.len());
+    keys.iter().for_each(|key| out.text(key));
+}
+
+/// The value of a field in one message, before it is encoded.
+#[derive(Clone, Copy)]
+pub(crate) enum FieldValue<'a> {
+    Absent,
+    Text(&'a str),
+    Unsigned(u64),
+    /// Seconds since 1970.
+    Timestamp(u64),
+    Keys(&'a [&'a str]),
+    Table(TableRef<'a>),
+    Value(ValueRef<'a>),
+}
+
+impl Field {
+    /// The field's value.
+    #[inline]
+    pub(crate) fn value<'a>(&self, header: &Header<'a>) -> FieldValue<'a> {
+        let properties = header.properties;
+        match self {
+            Self::RoutingKey => FieldValue::Text(header.routing_key()),
+            Self::Header(name) => {
+                properties.header(name).map_or(FieldValue::Absent, FieldValue::Value)
             }
+            Self::Exchange => FieldValue::Text(header.exchange),
+            Self::RoutingKeys => FieldValue::Keys(header.routing_keys),
+            Self::BodySize => FieldValue::Unsigned(header.body_size),
+            Self::User => FieldValue::Text(header.user),
+            Self::Vhost => FieldValue::Text(header.vhost.as_str()),
+            Self::Headers => {
+                // No headers at all is nil, an empty table an empty map.
+                if properties.as_bytes().first().is_some_and(|flags| flags & HEADERS_PRESENT != 0) {
+                    FieldValue::Table(properties.headers())
+                } else {
+                    FieldValue::Absent
+                }
+            }
+            Self::ContentType => text(properties.content_type()),
+            Self::ContentEncoding => text(properties.content_encoding()),
+            Self::DeliveryMode => number(properties.delivery_mode()),
+            Self::Priority => number(properties.priority()),
+            Self::CorrelationId => text(properties.correlation_id()),
+            Self::ReplyTo => text(properties.reply_to()),
+            Self::Expiration => text(properties.expiration()),
+            Self::MessageId => text(properties.message_id()),
+            Self::Timestamp => {
+                properties.timestamp().map_or(FieldValue::Absent, FieldValue::Timestamp)
+            }
+            Self::Type => text(properties.kind()),
+            Self::UserId => text(properties.user_id()),
+            Self::AppId => text(properties.app_id()),
         }
-        Field::ContentType => put_text(out, properties.content_type()),
-        Field::ContentEncoding => put_text(out, properties.content_encoding()),
-        Field::DeliveryMode => put_number(out, properties.delivery_mode()),
-        Field::Priority => put_number(out, properties.priority()),
-        Field::CorrelationId => put_text(out, properties.correlation_id()),
-        Field::ReplyTo => put_text(out, properties.reply_to()),
-        Field::Expiration => put_text(out, properties.expiration()),
-        Field::MessageId => put_text(out, properties.message_id()),
-        Field::Timestamp => match properties.timestamp() {
-            Some(seconds) => out.timestamp(seconds),
-            None => out.nil(),
-        },
-        Field::Type => put_text(out, properties.kind()),
-        Field::UserId => put_text(out, properties.user_id()),
-        Field::AppId => put_text(out, properties.app_id()),
     }
 }
 
-fn put_text(out: &mut Writer<'_>, text: Option<&str>) {
-    match text {
-        Some(text) => out.text(text),
-        None => out.nil(),
-    }
+fn text(text: Option<&str>) -> FieldValue<'_> {
+    text.map_or(FieldValue::Absent, FieldValue::Text)
 }
 
-fn put_number(out: &mut Writer<'_>, number: Option<u8>) {
-    match number {
-        Some(number) => out.unsigned(number.into()),
-        None => out.nil(),
-    }
+fn number<'a>(number: Option<u8>) -> FieldValue<'a> {
+    number.map_or(FieldValue::Absent, |number| FieldValue::Unsigned(number.into()))
 }
 
 #[cfg(test)]

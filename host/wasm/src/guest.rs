@@ -6,7 +6,7 @@ use wasmtime::{Caller, Extern, Memory, ResourceLimiter};
 
 use crate::capability::{Capabilities, Capability};
 use crate::clock;
-use crate::limits::LOG_LINE_BYTES_MAX;
+use crate::limits::{COMPONENT_PARTS_MAX, LOG_LINE_BYTES_MAX, RouteLimits};
 use crate::log::{LogGate, LogLevel};
 
 /// The host's side of an instance.
@@ -120,33 +120,68 @@ impl Guest {
 
 /// Room of an instance: memory and tables, and whether more was asked for than there is.
 pub(crate) struct Room {
-    pub(crate) memory_bytes: usize,
-    pub(crate) table_elements: usize,
+    memory_bytes: usize,
+    table_elements: usize,
+    memory_used: usize,
     tables_used: usize,
+    /// How many of each kind there may be: core instances, tables, memories.
+    instances: usize,
+    tables: usize,
+    memories: usize,
     /// A growth was refused in this call. Languages answer that with a trap of their own, which
     /// then means memory.
     pub(crate) refused: bool,
 }
 
 impl Room {
-    pub(crate) fn new(memory_bytes: u64, table_elements: u64) -> Self {
+    pub(crate) fn of_core_module(limits: &RouteLimits) -> Self {
+        Self::new(limits.memory_bytes, limits.table_elements, 1, 16, 1)
+    }
+
+    /// A component is made of many core instances, which share the room.
+    pub(crate) fn of_component(limits: &RouteLimits) -> Self {
+        let parts = COMPONENT_PARTS_MAX;
+        Self::new(limits.component_memory_bytes, limits.table_elements, parts, parts, parts)
+    }
+
+    fn new(
+        memory_bytes: u64,
+        table_elements: u64,
+        instances: usize,
+        tables: usize,
+        memories: usize,
+    ) -> Self {
         Self {
             memory_bytes: usize::try_from(memory_bytes).unwrap_or(usize::MAX),
             table_elements: usize::try_from(table_elements).unwrap_or(usize::MAX),
+            memory_used: 0,
             tables_used: 0,
+            instances,
+            tables,
+            memories,
             refused: false,
         }
     }
 }
 
+/// Takes a growth into account if there is room for it. The sum counts, not the largest one.
+fn grow(used: &mut usize, limit: usize, current: usize, desired: usize) -> bool {
+    let wanted = used.saturating_add(desired.saturating_sub(current));
+    let granted = wanted <= limit;
+    if granted {
+        *used = wanted;
+    }
+    granted
+}
+
 impl ResourceLimiter for Room {
     fn memory_growing(
         &mut self,
-        _current: usize,
+        current: usize,
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let granted = desired <= self.memory_bytes;
+        let granted = grow(&mut self.memory_used, self.memory_bytes, current, desired);
         self.refused |= !granted;
         Ok(granted)
     }
@@ -157,27 +192,21 @@ impl ResourceLimiter for Room {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        // The sum counts, not the largest one.
-        let used = self.tables_used.saturating_add(desired.saturating_sub(current));
-        let granted = used <= self.table_elements;
-        if granted {
-            self.tables_used = used;
-        } else {
-            self.refused = true;
-        }
+        let granted = grow(&mut self.tables_used, self.table_elements, current, desired);
+        self.refused |= !granted;
         Ok(granted)
     }
 
     fn instances(&self) -> usize {
-        1
+        self.instances
     }
 
     fn tables(&self) -> usize {
-        16
+        self.tables
     }
 
     fn memories(&self) -> usize {
-        1
+        self.memories
     }
 }
 

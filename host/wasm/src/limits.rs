@@ -62,7 +62,10 @@ macro_rules! limits {
             /// # Errors
             /// The first limit that is zero or above its hard maximum.
             pub fn overridden(&self, own: &LimitOverrides) -> Result<Self, LimitError> {
-                let limits = Self { $($name: own.$name.unwrap_or(self.$name),)* };
+                let mut limits = Self { $($name: own.$name.unwrap_or(self.$name),)* };
+                if own.component_memory_bytes.is_none() && own.memory_bytes.is_some() {
+                    limits.component_memory_bytes = limits.memory_bytes;
+                }
                 limits.check()?;
                 Ok(limits)
             }
@@ -103,8 +106,12 @@ limits! {
     /// Processor time of one call that isn't for a message (start, describe, configure,
     /// check-binding, bindings), in microseconds.
     setup_cpu_time_us: 200_000, at most 10_000_000;
-    /// Linear memory of one instance, in bytes.
+    /// Linear memory of one instance of a core module, in bytes. Given for a route that is a
+    /// component, it is that one's limit.
     memory_bytes: 16 * MIB, at most 1024 * MIB;
+    /// Linear memory of one instance of a component, in bytes: a language's whole runtime may be
+    /// in it.
+    component_memory_bytes: 128 * MIB, at most 1024 * MIB;
     /// Elements of all tables of one instance.
     table_elements: 20_000, at most 1_000_000;
     /// Size of the uploaded module, in bytes.
@@ -131,6 +138,9 @@ fn check(name: &'static str, value: u64, maximum: u64) -> Result<(), LimitError>
 pub(crate) const LOG_LINE_BYTES_MAX: usize = 4 * 1024;
 /// Bytes of a route's reason or a trap's text that are kept.
 pub(crate) const DETAIL_BYTES_MAX: usize = 1024;
+/// Core instances, and tables, and memories, that one component may be made of. CPython has 38
+/// core modules.
+pub(crate) const COMPONENT_PARTS_MAX: usize = 256;
 /// Fields that a module may declare.
 pub(crate) const READS_MAX: usize = 256;
 /// Units of fuel that a dry run allows for a microsecond of the processor-time limit: a little
@@ -172,5 +182,16 @@ mod tests {
         assert_eq!(limits.call_cpu_time_us, 7);
         assert_eq!(limits.memory_bytes, RouteLimits::default().memory_bytes);
         assert_eq!(own.iter().collect::<Vec<_>>(), [("call_cpu_time_us", 7)]);
+    }
+
+    #[test]
+    fn a_route_gives_its_memory_once_for_either_encoding() {
+        let mut own = LimitOverrides::default();
+        own.set("memory_bytes", 7 * MIB).unwrap();
+        let limits = RouteLimits::default().overridden(&own).unwrap();
+        assert_eq!((limits.memory_bytes, limits.component_memory_bytes), (7 * MIB, 7 * MIB));
+        own.set("component_memory_bytes", 9 * MIB).unwrap();
+        let limits = RouteLimits::default().overridden(&own).unwrap();
+        assert_eq!((limits.memory_bytes, limits.component_memory_bytes), (7 * MIB, 9 * MIB));
     }
 }

@@ -16,7 +16,6 @@ use shunt_routing::{Binding, Failure, FailureCause};
 use crate::clock;
 use crate::counters::Counts;
 use crate::exchange::RouteExchange;
-use crate::instance::is_fatal;
 use crate::limits::SETUP_RETRY_NS;
 use crate::version::{Live, Version};
 
@@ -224,7 +223,9 @@ impl Local {
     /// Throws the instance away if the failure left it unfit.
     #[cold]
     pub(crate) fn after(&mut self, failure: Failure) -> Box<Failure> {
-        if is_fatal(failure.cause) && matches!(self.state, State::Ready { .. }) {
+        if let State::Ready { live, .. } = &self.state
+            && live.is_unfit(failure.cause)
+        {
             self.state = State::Empty;
         }
         Box::new(failure)

@@ -6,7 +6,11 @@ use shunt_types::PropertiesRef;
 use super::world::{World, answering, bindings, guest, spec, vhost};
 use crate::{Destinations, DryRun, DryRunRequest, LogLevel, RouteError};
 
-fn dry_run(world: &World, name: &str, version: Option<u32>) -> Result<DryRun, RouteError> {
+pub(super) fn dry_run(
+    world: &World,
+    name: &str,
+    version: Option<u32>,
+) -> Result<DryRun, RouteError> {
     world.routes.dry_run(&DryRunRequest {
         name,
         version,

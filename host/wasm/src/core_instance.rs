@@ -1,0 +1,235 @@
+//! An instance of a core module, and the calls of the contract into it.
+
+use std::sync::Arc;
+
+use shunt_routing::{Binding, ExchangeSpec, Failure, FailureCause, Header};
+use wasmtime::{InstancePre, Memory, Store, TypedFunc};
+
+use crate::abi;
+use crate::answer::{self, Pick, bad};
+use crate::call::{begin, end, failure, store};
+use crate::describe::Description;
+use crate::engine::Ticker;
+use crate::error::DeployError;
+use crate::fields::{Field, put_fields};
+use crate::guest::{Guest, Room};
+use crate::instance::Terms;
+use crate::limits::RouteLimits;
+use crate::msgpack::Writer;
+use crate::values::{put_binding, put_exchange};
+
+/// Smallest buffer that a guest is asked for, in bytes.
+const BUFFER_BYTES_MIN: usize = 256;
+
+type WithInput = TypedFunc<(i32, i32), i64>;
+
+/// A core module's instance with its memory.
+pub(crate) struct CoreInstance {
+    store: Store<Guest>,
+    memory: Memory,
+    functions: Functions,
+    /// Where the guest lets inputs be written.
+    buffer: Buffer,
+    limits: RouteLimits,
+    ticker: Arc<Ticker>,
+    fuel: bool,
+}
+
+struct Functions {
+    abi: TypedFunc<(), i32>,
+    alloc: TypedFunc<i32, i32>,
+    describe: TypedFunc<(), i64>,
+    route: WithInput,
+    configure: Option<WithInput>,
+    check_binding: Option<WithInput>,
+    bindings: Option<WithInput>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Buffer {
+    address: usize,
+    capacity: usize,
+}
+
+impl CoreInstance {
+    /// Makes an instance and starts it.
+    pub(crate) fn new(
+        pre: &InstancePre<Guest>,
+        fuel: bool,
+        terms: &Terms,
+        ticker: Arc<Ticker>,
+    ) -> Result<Self, Failure> {
+        let limits = terms.limits;
+        let room = Room::of_core_module(&limits);
+        let mut store = store(pre.module().engine(), fuel, terms, room, &ticker);
+        begin(&mut store, &ticker, limits.setup_cpu_time_us, fuel);
+        let instance = pre.instantiate(&mut store);
+        end(&mut store, &ticker);
+        let instance = instance.map_err(|error| failure(&store, &error))?;
+
+        let missing = |name: &str| Failure::new(FailureCause::Unavailable, format!("no {name}"));
+        let memory =
+            instance.get_memory(&mut store, abi::MEMORY).ok_or_else(|| missing(abi::MEMORY))?;
+        store.data_mut().memory = Some(memory);
+        macro_rules! function {
+            ($name:expr) => {
+                instance.get_typed_func(&mut store, $name).map_err(|_| missing($name))?
+            };
+        }
+        let functions = Functions {
+            abi: function!(abi::ABI),
+            alloc: function!(abi::ALLOC),
+            describe: function!(abi::DESCRIBE),
+            route: function!(abi::ROUTE),
+            configure: instance.get_typed_func(&mut store, abi::CONFIGURE).ok(),
+            check_binding: instance.get_typed_func(&mut store, abi::CHECK_BINDING).ok(),
+            bindings: instance.get_typed_func(&mut store, abi::BINDINGS).ok(),
+        };
+        let initialize = instance.get_typed_func::<(), ()>(&mut store, abi::INITIALIZE).ok();
+        let buffer = Buffer::default();
+        let mut this = Self { store, memory, functions, buffer, limits, ticker, fuel };
+        if let Some(initialize) = initialize {
+            this.call(&initialize, (), limits.setup_cpu_time_us)?;
+        }
+        Ok(this)
+    }
+
+    /// Asks the module what it is, and whether it speaks this version of the contract.
+    pub(crate) fn describe(&mut self) -> Result<Description, DeployError> {
+        let limit_us = self.limits.setup_cpu_time_us;
+        let failed = DeployError::Failed;
+        let version = self.call(&self.functions.abi.clone(), (), limit_us).map_err(failed)?;
+        if version != abi::VERSION {
+            return Err(DeployError::Abi(version));
+        }
+        let packed = self.call(&self.functions.describe.clone(), (), limit_us).map_err(failed)?;
+        let memory = self.memory.data(&self.store);
+        let answer = answer::bytes(memory, packed, self.limits.answer_bytes).map_err(failed)?;
+        Description::read(answer)
+    }
+
+    /// Tells the instance which exchange it is for.
+    pub(crate) fn configure(&mut self, exchange: &ExchangeSpec) -> Result<(), Failure> {
+        match self.functions.configure.clone() {
+            Some(function) => self.tell(&function, |out| put_exchange(out, exchange)),
+            None => Ok(()),
+        }
+    }
+
+    /// Asks about a binding before it is stored.
+    pub(crate) fn check_binding(&mut self, binding: &Binding) -> Result<(), Failure> {
+        match self.functions.check_binding.clone() {
+            Some(function) => self.tell(&function, |out| put_binding(out, binding)),
+            None => Ok(()),
+        }
+    }
+
+    /// Tells the instance all bindings of its exchange.
+    pub(crate) fn bindings(&mut self, bindings: &[Arc<Binding>]) -> Result<(), Failure> {
+        let Some(function) = self.functions.bindings.clone() else { return Ok(()) };
+        self.tell(&function, |out| {
+            out.array(bindings.len());
+            bindings.iter().try_for_each(|binding| put_binding(out, binding))
+        })
+    }
+
+    /// Routes one message; each destination of the answer goes to `take`.
+    #[inline]
+    pub(crate) fn route(
+        &mut self,
+        fields: &[Field],
+        header: &Header<'_>,
+        take: impl FnMut(Pick<'_>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let mut length = self.write(|out| put_fields(out, fields, header));
+        if length > self.buffer.capacity {
+            self.grow_buffer(length, self.limits.call_cpu_time_us)?;
+            length = self.write(|out| put_fields(out, fields, header));
+        }
+        let input = (self.buffer.address as i32, length as i32);
+        let limit_us = self.limits.call_cpu_time_us;
+        begin(&mut self.store, &self.ticker, limit_us, self.fuel);
+        let answer = self.functions.route.call(&mut self.store, input);
+        end(&mut self.store, &self.ticker);
+        let packed = answer.map_err(|error| failure(&self.store, &error))?;
+        answer::route(self.memory.data(&self.store), packed, &self.limits, take)
+    }
+
+    /// Fuel that the last call left.
+    pub(crate) fn fuel_left(&self) -> u64 {
+        self.store.get_fuel().unwrap_or(0)
+    }
+
+    /// Calls a function that takes an input and answers 0 or a reason.
+    fn tell(
+        &mut self,
+        function: &WithInput,
+        write: impl Fn(&mut Writer<'_>) -> Result<(), String>,
+    ) -> Result<(), Failure> {
+        let limit_us = self.limits.setup_cpu_time_us;
+        let mut written = Ok(());
+        let mut length = self.write(|out| written = write(out));
+        written.map_err(|reason| Failure::new(FailureCause::Refused, reason))?;
+        if length > self.buffer.capacity {
+            self.grow_buffer(length, limit_us)?;
+            // It was written before without an error, and nothing has changed.
+            length = self.write(|out| drop(write(out)));
+        }
+        let input = (self.buffer.address as i32, length as i32);
+        let packed = self.call(function, input, limit_us)?;
+        if packed == 0 {
+            return Ok(());
+        }
+        let memory = self.memory.data(&self.store);
+        let reason = answer::reason(memory, packed, self.limits.answer_bytes)?;
+        Err(Failure::new(FailureCause::Refused, reason))
+    }
+
+    /// Writes into the guest's buffer what fits of an input, and answers its whole length.
+    #[inline]
+    fn write(&mut self, write: impl FnOnce(&mut Writer<'_>)) -> usize {
+        let Buffer { address, capacity } = self.buffer;
+        let memory = self.memory.data_mut(&mut self.store);
+        let mut out = Writer::new(memory.get_mut(address..address + capacity).unwrap_or_default());
+        write(&mut out);
+        out.length()
+    }
+
+    #[cold]
+    fn grow_buffer(&mut self, length: usize, limit_us: u64) -> Result<(), Failure> {
+        let capacity = length.next_power_of_two().max(BUFFER_BYTES_MIN);
+        let none = || {
+            let detail = format!("shunt_alloc has no {capacity} bytes for the input");
+            Failure::new(FailureCause::Memory, detail)
+        };
+        let wanted = i32::try_from(capacity).map_err(|_| none())?;
+        let address = self.call(&self.functions.alloc.clone(), wanted, limit_us)?;
+        if address == 0 {
+            return Err(none());
+        }
+        let address = address as u32 as usize;
+        if self.memory.data(&self.store).get(address..address.saturating_add(capacity)).is_none() {
+            // The guest's allocator is broken: the old buffer is no better than this one.
+            self.buffer = Buffer::default();
+            return Err(bad(format!("shunt_alloc answers the address {address}, out of bounds")));
+        }
+        self.buffer = Buffer { address, capacity };
+        Ok(())
+    }
+
+    fn call<P, R>(
+        &mut self,
+        function: &TypedFunc<P, R>,
+        params: P,
+        limit_us: u64,
+    ) -> Result<R, Failure>
+    where
+        P: wasmtime::WasmParams,
+        R: wasmtime::WasmResults,
+    {
+        begin(&mut self.store, &self.ticker, limit_us, self.fuel);
+        let result = function.call(&mut self.store, params);
+        end(&mut self.store, &self.ticker);
+        result.map_err(|error| failure(&self.store, &error))
+    }
+}
