@@ -91,6 +91,26 @@ build_rust() {
     cp "$examples/target/$target/release/${1//-/_}.wasm" "$2"
 }
 
+# The same commands stand in the README of each SDK.
+build_c() {
+    command -v clang-19 >/dev/null && command -v wasm-ld-19 >/dev/null || install_packages clang-19 lld-19
+    clang-19 --target=wasm32 -O2 -std=c11 -ffreestanding -nostdlib -I "$root/sdk/c/include" \
+        -Wl,--no-entry -Wl,--strip-all -Wl,-z,stack-size=16384 -o "$2" "$1"
+}
+
+build_go() {
+    local go
+    go=$(command -v go || echo /usr/local/go/bin/go)
+    (cd "$1" && GOOS=wasip1 GOARCH=wasm "$go" build -buildmode=c-shared -trimpath -buildvcs=false -ldflags='-s -w' -o "$2" .)
+}
+
+build_assemblyscript() {
+    local asc=$root/target/guest-tools/npm/node_modules/assemblyscript/bin/asc.js
+    [ -f "$asc" ] || npm install --silent --no-save --ignore-scripts --prefix "$root/target/guest-tools/npm" assemblyscript@0.28.20
+    # The compiler names files in the module by their paths from here.
+    (cd "$(dirname "$1")" && node "$asc" "$(basename "$1")" -O3 --runtime incremental -o "$2")
+}
+
 build_text() {
     command -v wat2wasm >/dev/null || install_packages wabt
     wat2wasm "$1" -o "$2"
@@ -111,9 +131,7 @@ esac
 "$rustc" --version
 
 if [ $# = 0 ]; then
-    # Routes in other languages have their own builds.
-    set -- $(cd "$examples/routes" && find . -mindepth 2 -maxdepth 2 \( -name Cargo.toml -o -name '*.wat' \) \
-        -printf '%h\n' | sed 's|^\./||' | sort -u)
+    set -- $(cd "$examples/routes" && find . -mindepth 2 -maxdepth 2 -name route.toml -printf '%h\n' | sed 's|^\./||' | sort -u)
 fi
 copy_sources
 scratch=$(mktemp -d)
@@ -124,6 +142,12 @@ for name; do
     built=$scratch/$name.wasm
     if [ -f "$folder/Cargo.toml" ]; then
         build_rust "$name" "$built"
+    elif [ -f "$folder/go.mod" ]; then
+        build_go "$folder" "$built"
+    elif [ -f "$folder/$name.c" ]; then
+        build_c "$folder/$name.c" "$built"
+    elif [ -f "$folder/$name.ts" ]; then
+        build_assemblyscript "$folder/$name.ts" "$built"
     else
         build_text "$folder/$name.wat" "$built"
     fi
