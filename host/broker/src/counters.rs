@@ -53,6 +53,8 @@ counters! {
     messages_unroutable_returned,
     /// Messages that no queue got because a route failed.
     messages_route_failed,
+    /// Messages that could not be read back from a damaged log.
+    messages_lost_to_damage,
     /// `basic.get` on an empty queue.
     gets_empty,
     /// Queues declared anew.

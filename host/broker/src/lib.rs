@@ -18,6 +18,7 @@ pub mod queue;
 mod alarms;
 mod broker;
 mod counters;
+mod fifo;
 mod shard;
 mod vhost;
 

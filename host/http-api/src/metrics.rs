@@ -6,8 +6,8 @@ use std::sync::Arc;
 use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header;
 use axum::response::IntoResponse;
-use shunt_broker::Counters;
 use shunt_broker::queue::QueueStats;
+use shunt_broker::{Broker, Counters};
 
 use crate::auth::Manager;
 use crate::error::{ApiError, ErrorBody};
@@ -38,6 +38,7 @@ pub(crate) async fn metrics(
     let mut page = Page::default();
     identity(&mut page, &api);
     queues(&mut page, stats.values());
+    log(&mut page, &api.broker);
     totals(&mut page, api.broker.counters());
     deployed(&mut page, &routes);
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], page.0))
@@ -80,6 +81,8 @@ fn queues<'a>(page: &mut Page, all: impl Iterator<Item = &'a QueueStats>) {
         sum.ready_bytes += stats.ready_bytes;
         sum.unacked_bytes += stats.unacked_bytes;
         sum.consumers += stats.consumers;
+        sum.paged_out += stats.paged_out;
+        sum.resident_bytes += stats.resident_bytes;
     }
     let messages = sum.ready + sum.unacked;
     page.gauge("rabbitmq_queues", "Queues", count);
@@ -92,6 +95,29 @@ fn queues<'a>(page: &mut Page, all: impl Iterator<Item = &'a QueueStats>) {
         "rabbitmq_queue_messages_unacked_bytes",
         "Bytes of unacknowledged messages",
         sum.unacked_bytes,
+    );
+    page.gauge(
+        "rabbitmq_queue_messages_paged_out",
+        "Ready messages that are on disk alone",
+        sum.paged_out,
+    );
+    page.gauge(
+        "shunt_queue_messages_resident_bytes",
+        "Bytes of memory that messages in queues take",
+        sum.resident_bytes,
+    );
+}
+
+fn log(page: &mut Page, broker: &Broker) {
+    page.gauge(
+        "shunt_message_log_live_bytes",
+        "Bytes of the log of messages that queues have use for",
+        broker.live_log_bytes(),
+    );
+    page.gauge(
+        "shunt_message_log_unsynced_bytes",
+        "Bytes of the log of messages that wait for the disk",
+        broker.unsynced_log_bytes(),
     );
 }
 
@@ -145,6 +171,11 @@ fn totals(page: &mut Page, counters: &Counters) {
             "rabbitmq_global_messages_get_empty_total",
             "basic.get on an empty queue",
             &counters.gets_empty,
+        ),
+        (
+            "shunt_messages_lost_to_damage_total",
+            "Messages that could not be read back from a damaged log",
+            &counters.messages_lost_to_damage,
         ),
         (
             "shunt_messages_route_failed_total",

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use anyhow::Context;
 use parking_lot::Mutex;
@@ -27,7 +28,7 @@ use crate::output;
 use crate::recovery_report::RecoveryReport;
 use crate::routes::{RegistryPort, TracedRoutes};
 use crate::settings::Settings;
-use crate::watch::Watch;
+use crate::watch::{Watch, memory_budget};
 
 /// Runs the node until it is told to stop.
 pub(crate) fn run(settings: Settings) -> anyhow::Result<()> {
@@ -117,6 +118,7 @@ impl Node {
         if messages + dropped > 0 {
             tracing::info!(messages, dropped, "messages are back");
         }
+        broker.set_memory_budget(memory_budget(settings));
         broker.set_message_log(start_messages(message_writer, &broker)?);
         if compact {
             log.snapshot(metadata::write_snapshot(Contents {
@@ -142,6 +144,7 @@ impl Node {
         amqp: TcpListener,
         http: TcpListener,
     ) -> anyhow::Result<()> {
+        let reader = start_page_reader(&self.broker)?;
         let (stop, stopping) = watch::channel(false);
         let node_name = node_name();
         let context = Arc::new(ShardContext {
@@ -192,6 +195,10 @@ impl Node {
             shards.into_iter().for_each(ShardThread::join);
         });
         shards_end.await.context("the shards did not end")?;
+        self.broker.stop_page_reader();
+        if reader.join().is_err() {
+            tracing::error!("the thread that reads messages back has panicked");
+        }
         amqp.await.context("the AMQP listener did not end")?;
         http.await.context("the HTTP listener did not end")??;
         tracing::info!("stopped");
@@ -237,6 +244,14 @@ fn open_messages(
             bytes = damage.size, reason = damage.reason, "the log of messages is damaged");
     }
     Ok((writer, recovery))
+}
+
+/// Starts the thread that reads messages back for consumers.
+fn start_page_reader(broker: &Arc<Broker>) -> anyhow::Result<JoinHandle<()>> {
+    let broker = broker.clone();
+    let thread = std::thread::Builder::new().name("page-reader".to_owned());
+    let reader = thread.spawn(move || broker.run_page_reader());
+    reader.context("the thread that reads messages back can't be started")
 }
 
 /// Gives the log of messages its thread, which tells the broker how far the disk is.

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use shunt_broker::queue::MemoryBudget;
 use shunt_broker::{Broker, Shard, Task};
 use shunt_types::ShardId;
+use shunt_types::limits::QUEUE_MEMORY_MIN;
 
 use crate::settings::Settings;
 
@@ -21,6 +23,7 @@ pub(crate) struct Watch {
     folder: PathBuf,
     memory_limit: u64,
     disk_free_limit: u64,
+    budget: MemoryBudget,
 }
 
 impl Watch {
@@ -34,6 +37,7 @@ impl Watch {
             folder: settings.node.data_dir.clone(),
             memory_limit,
             disk_free_limit: settings.node.disk_free_limit_bytes,
+            budget: memory_budget(settings),
         }
     }
 
@@ -41,15 +45,26 @@ impl Watch {
     pub(crate) async fn run(self) {
         loop {
             self.look();
+            for damage in self.broker.take_damage_reports() {
+                tracing::error!(damage, "a message can't be read back from the log");
+            }
             self.broker.inbox(ShardId(0)).post(Task::Call(Box::new(Shard::reclaim)));
             tokio::time::sleep(INTERVAL).await;
         }
+    }
+
+    /// Queues keep less in memory well before the alarm stops publishers.
+    fn set_budget(&self, used: u64) {
+        let is_short = used > self.memory_limit / 2;
+        let short = MemoryBudget { logged: QUEUE_MEMORY_MIN, unlogged: QUEUE_MEMORY_MIN };
+        self.broker.set_memory_budget(if is_short { short } else { self.budget });
     }
 
     fn look(&self) {
         let alarms = self.broker.alarms();
         if let Some(used) = resident_memory() {
             let is_low = used > self.memory_limit;
+            self.set_budget(used);
             if alarms.set_memory(is_low) {
                 let limit = self.memory_limit;
                 tracing::warn!(used, limit, is_low, "memory alarm: publishers wait while it is on");
@@ -64,6 +79,12 @@ impl Watch {
             }
         }
     }
+}
+
+/// What one queue's ready messages may take of memory, by the settings.
+pub(crate) fn memory_budget(settings: &Settings) -> MemoryBudget {
+    let logged = settings.node.queue_memory_bytes;
+    MemoryBudget { logged, unlogged: settings.node.queue_transient_memory_bytes.max(logged) }
 }
 
 /// The process's resident memory, in bytes.

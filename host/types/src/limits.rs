@@ -29,6 +29,17 @@ pub const SHORT_STRING_MAX: usize = 255;
 /// How deep tables and arrays may nest in a field table; deeper is a `FRAME_ERROR`.
 pub const TABLE_DEPTH_MAX: usize = 64;
 
+/// Bytes that may wait for the disk in the log of messages before publishers of persistent
+/// messages have to wait.
+pub const LOG_UNSYNCED_MAX: u64 = 32 * 1024 * 1024;
+/// Default memory of the ready messages of one queue, in bytes, for messages that are on disk
+/// anyway; the rest is read when it is wanted.
+pub const QUEUE_MEMORY: u64 = 8 * 1024 * 1024;
+/// The same for messages that have to be written to disk to leave memory.
+pub const QUEUE_TRANSIENT_MEMORY: u64 = 128 * 1024 * 1024;
+/// What is left of both while the node is short of memory.
+pub const QUEUE_MEMORY_MIN: u64 = 256 * 1024;
+
 /// Shards that one node may run; a queue's id has room for that many.
 pub const SHARDS_MAX: u16 = 64;
 /// Exchanges that the walk over exchange-to-exchange bindings visits for one message.

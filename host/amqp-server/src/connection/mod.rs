@@ -28,6 +28,7 @@ use shunt_amqp_codec::{Frame, FrameKind, Method, MethodError, WholePublish};
 use shunt_auth::User;
 use shunt_broker::ports::ConfirmSink;
 use shunt_broker::{ConnectionId, QueueEntry, Shard, Task, Topology, Vhost};
+use shunt_types::limits;
 use shunt_types::{AmqpError, MethodId, ReplyCode, ShardId};
 use tokio::net::TcpStream;
 
@@ -85,6 +86,9 @@ pub(crate) struct Connection {
 
 /// How often a blocked connection looks whether the alarm is over.
 const ALARM_LOOK: std::time::Duration = std::time::Duration::from_millis(50);
+
+/// How often a publisher that is faster than the disk looks whether it may go on.
+const LOG_LOOK: std::time::Duration = std::time::Duration::from_millis(1);
 
 /// Serves one socket to its end.
 pub(crate) async fn serve(
@@ -168,6 +172,7 @@ impl Connection {
             }
             if has_published && !self.is_closing {
                 self.wait_for_alarms(&mut shutdown).await;
+                self.wait_for_log(&mut shutdown).await;
             }
             tokio::task::yield_now().await;
         }
@@ -195,6 +200,21 @@ impl Connection {
         if told {
             self.shared.send(0, ConnectionUnblocked {});
             self.shared.flush();
+        }
+    }
+
+    /// Waits while the log has much to write: a publisher that is faster than the disk would fill
+    /// memory. Short enough that the client need not be told.
+    async fn wait_for_log(&mut self, shutdown: &mut tokio::sync::watch::Receiver<bool>) {
+        if !std::mem::take(&mut self.counts.has_persistent) {
+            return;
+        }
+        let broker = self.context.broker.clone();
+        while broker.unsynced_log_bytes() > limits::LOG_UNSYNCED_MAX && !self.shared.dead.get() {
+            tokio::select! {
+                () = tokio::time::sleep(LOG_LOOK) => {}
+                _ = shutdown.wait_for(|&stop| stop) => break,
+            }
         }
     }
 

@@ -38,6 +38,8 @@ pub(super) struct Counts {
     dropped: u64,
     returned: u64,
     failed: u64,
+    /// Messages were published that the log has to keep.
+    pub(super) has_persistent: bool,
 }
 
 impl Counts {
@@ -56,7 +58,8 @@ impl Counts {
         counters.messages_unroutable_dropped.add(self.dropped);
         counters.messages_unroutable_returned.add(self.returned);
         counters.messages_route_failed.add(self.failed);
-        *self = Self { total: self.total, ..Self::default() };
+        let Self { total, has_persistent, .. } = *self;
+        *self = Self { total, has_persistent, ..Self::default() };
     }
 }
 
@@ -209,6 +212,7 @@ impl Connection {
             confirm: token.map(|token| (token, &self.confirm_sink)),
         };
         let returnable = mandatory.then(|| message.clone());
+        self.counts.has_persistent |= message.is_persistent();
         let outcome = self.shard.borrow_mut().publish(&options, message)?;
         self.counts.received += 1;
         self.counts.total += 1;

@@ -5,14 +5,15 @@ use shunt_types::Message;
 use smallvec::{SmallVec, smallvec};
 
 use super::record::{
-    QueueUid, Target, kind, put_deleted, put_dropped, put_handed_out, put_message, put_settled,
+    Placement, QueueUid, Target, content, kind, put_deleted, put_dropped, put_handed_out,
+    put_message, put_page, put_reference, put_settled,
 };
 
 /// Pairs in one record of settled messages.
 const SETTLED_MAX: usize = 4_096;
 
-/// Queues in one message's record; more need another record.
-const TARGETS_MAX: usize = 255;
+/// Queues that share one message's record; more need another record.
+const SHARES_MAX: usize = 60_000;
 
 /// A message that left its queue for good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,24 +22,53 @@ pub(crate) struct Left {
     pub(crate) sequence: u64,
     pub(crate) position: RecordPosition,
     pub(crate) shares: u16,
+    /// A restart has to know of it.
+    pub(crate) is_logged: bool,
 }
 
-/// A message's record to be.
-struct Pending {
-    message: Message,
-    targets: SmallVec<[Target; 1]>,
-    /// The slot of each target's queue, which gets the record's position.
-    slots: SmallVec<[u32; 1]>,
-    /// What left a queue by becoming this message (dead-lettering).
-    settled: SmallVec<[Left; 1]>,
-}
-
-/// Where a message that was journalled stands now.
-pub(crate) struct Placed {
-    pub(crate) slot: u32,
-    pub(crate) sequence: u64,
+/// A record that is there already, and how many queues share it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Written {
     pub(crate) position: RecordPosition,
     pub(crate) shares: u16,
+}
+
+/// Where a message for another shard's queue waits to leave: shard, batch, item.
+pub(crate) type Outgoing = (u16, usize, usize);
+
+/// A record to be: a message, or a reference to one that is written.
+struct Pending {
+    source: Source,
+    placement: Placement,
+    /// Slot and sequence of each entry that gets the record's position.
+    entries: SmallVec<[(u32, u64); 1]>,
+    /// Messages for other shards' queues, which will refer to the record.
+    outgoing: SmallVec<[Outgoing; 1]>,
+}
+
+enum Source {
+    Message(Message),
+    Written(RecordPosition),
+}
+
+impl Pending {
+    fn shares(&self) -> usize {
+        self.entries.len() + self.outgoing.len()
+    }
+
+    fn is_of(&self, message: &Message) -> bool {
+        matches!(&self.source, Source::Message(own) if own.is_same(message))
+            && self.shares() < SHARES_MAX
+    }
+}
+
+/// The log has given the records of a batch their places.
+#[derive(Default)]
+pub(crate) struct Placed {
+    /// Slot and sequence of each entry, and where its message stands.
+    pub(crate) entries: Vec<(u32, u64, Written)>,
+    /// Messages for other shards, and where they stand.
+    pub(crate) outgoing: Vec<(Outgoing, Written)>,
 }
 
 /// The records of a batch.
@@ -69,23 +99,60 @@ impl Journal {
     /// A message is in the queue of `slot`. Copies of one publish follow one another and share a
     /// record.
     pub(crate) fn enqueued(&mut self, slot: u32, target: Target, message: &Message) {
+        let sequence = target.sequence;
+        let pending = self.of(message);
+        pending.placement.targets.push(target);
+        pending.entries.push((slot, sequence));
+    }
+
+    /// A message of the queue of `slot` is to leave memory; a restart forgets it.
+    pub(crate) fn paged(&mut self, slot: u32, sequence: u64, message: &Message) {
+        self.of(message).entries.push((slot, sequence));
+    }
+
+    /// A message that is written already is in a queue.
+    pub(crate) fn referred(&mut self, target: Target, message: &Message, written: Written) {
         if let Some(last) = self.pending.last_mut()
-            && last.message.is_same(message)
-            && last.targets.len() < TARGETS_MAX
+            && matches!(last.source, Source::Written(position) if position == written.position)
         {
-            last.targets.push(target);
-            last.slots.push(slot);
-            return;
+            return last.placement.targets.push(target);
         }
+        let mut placement = placement_of(message);
+        placement.shares = written.shares;
+        placement.targets = smallvec![target];
         self.pending.push(Pending {
-            message: message.clone(),
-            targets: smallvec![target],
-            slots: smallvec![slot],
-            settled: SmallVec::new(),
+            source: Source::Written(written.position),
+            placement,
+            entries: SmallVec::new(),
+            outgoing: SmallVec::new(),
         });
     }
 
-    /// Messages enqueued so far, to find out whether a dead letter was among them.
+    /// A message leaves for another shard's queue. Where this batch writes it anyway, that queue
+    /// will get the record's position with it.
+    pub(crate) fn leaves(&mut self, message: &Message, outgoing: Outgoing) {
+        if let Some(last) = self.pending.last_mut()
+            && last.is_of(message)
+        {
+            last.outgoing.push(outgoing);
+        }
+    }
+
+    fn of(&mut self, message: &Message) -> &mut Pending {
+        let is_known = self.pending.last().is_some_and(|last| last.is_of(message));
+        if !is_known {
+            self.pending.push(Pending {
+                source: Source::Message(message.clone()),
+                placement: placement_of(message),
+                entries: SmallVec::new(),
+                outgoing: SmallVec::new(),
+            });
+        }
+        let last = self.pending.len() - 1;
+        &mut self.pending[last]
+    }
+
+    /// Messages journalled so far, to find out whether a dead letter was among them.
     pub(crate) fn message_count(&self) -> usize {
         self.pending.len()
     }
@@ -93,7 +160,7 @@ impl Journal {
     /// What left its queue by becoming the message journalled last.
     pub(crate) fn became_last(&mut self, left: Left) {
         if let Some(last) = self.pending.last_mut() {
-            last.settled.push(left);
+            last.placement.settled.push((left.queue, left.sequence));
         }
     }
 
@@ -120,12 +187,27 @@ impl Journal {
     /// Makes the log's batch of it; messages come first, so that their positions do.
     pub(crate) fn batch(&mut self) -> Batch {
         let mut batch = Batch::default();
-        for pending in &self.pending {
-            let settled: SmallVec<[(QueueUid, u64); 1]> =
-                pending.settled.iter().map(|left| (left.queue, left.sequence)).collect();
+        for pending in &mut self.pending {
             self.payload.clear();
-            put_message(&mut self.payload, &pending.targets, &settled, &pending.message);
-            batch.push(kind::MESSAGE, &self.payload);
+            match &pending.source {
+                Source::Message(message) => {
+                    pending.placement.shares = pending.shares() as u16;
+                    let placement = &pending.placement;
+                    // A restart has nothing to do with a message of no queue.
+                    let is_page = placement.targets.is_empty() && placement.settled.is_empty();
+                    let kind = if is_page { kind::PAGE } else { kind::MESSAGE };
+                    match is_page {
+                        true => put_page(&mut self.payload),
+                        false => put_message(&mut self.payload, placement),
+                    }
+                    let (lengths, [names, properties, body]) = content(message);
+                    batch.push_split(kind, &[&self.payload], &[&lengths, names, properties, body]);
+                }
+                Source::Written(position) => {
+                    put_reference(&mut self.payload, *position, &pending.placement);
+                    batch.push(kind::REFERENCE, &self.payload);
+                }
+            }
         }
         for (kind, payload) in self.others.drain(..) {
             batch.push(kind, &payload);
@@ -152,14 +234,28 @@ impl Journal {
     }
 
     /// Takes the messages out, with the positions that the log gave their records.
-    pub(crate) fn placed(&mut self) -> Vec<Placed> {
-        let mut placed = Vec::with_capacity(self.pending.len());
+    pub(crate) fn placed(&mut self) -> Placed {
+        let mut placed = Placed::default();
         for (pending, &position) in self.pending.drain(..).zip(&self.positions) {
-            let shares = pending.targets.len() as u16;
-            for (target, slot) in pending.targets.into_iter().zip(pending.slots) {
-                placed.push(Placed { slot, sequence: target.sequence, position, shares });
-            }
+            let written = Written { position, shares: pending.placement.shares };
+            let entries = pending.entries.into_iter();
+            placed.entries.extend(entries.map(|(slot, sequence)| (slot, sequence, written)));
+            let outgoing = pending.outgoing.into_iter();
+            placed.outgoing.extend(outgoing.map(|item| (item, written)));
         }
         placed
+    }
+
+    /// Forgets messages that the log did not take.
+    pub(crate) fn refused(&mut self) {
+        self.pending.clear();
+    }
+}
+
+fn placement_of(message: &Message) -> Placement {
+    Placement {
+        body_size: message.body().len() as u32,
+        priority: message.priority(),
+        ..Placement::default()
     }
 }

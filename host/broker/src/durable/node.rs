@@ -7,11 +7,14 @@ use parking_lot::{Mutex, MutexGuard};
 use shunt_storage::{SegmentLog, SyncOutcome};
 use shunt_types::ShardId;
 
+use super::contents::RecoveredQueue;
+use super::pages::PageRequests;
 use super::reclaim::{Usage, share};
 use super::record::QueueUid;
-use super::recovery::{RecoveredQueue, Recovery};
+use super::recovery::Recovery;
 use crate::broker::Broker;
 use crate::ports::OnDurable;
+use crate::queue::MemoryBudget;
 use crate::shard::Task;
 
 /// The node's log of messages, where it keeps one.
@@ -24,6 +27,10 @@ pub(crate) struct MessageLog {
     recovery: Mutex<Recovery>,
     last_uid: AtomicU64,
     waiters: Mutex<Waiters>,
+    pages: PageRequests,
+    budget: Mutex<MemoryBudget>,
+    /// Grows with each change of the budget, so that shards see it without the lock.
+    budget_changes: AtomicU64,
 }
 
 /// Who waits for a position, other than publishers.
@@ -105,6 +112,38 @@ impl Broker {
         self.usage().live_bytes()
     }
 
+    /// Bytes that publishers put into the log faster than the disk takes them.
+    pub fn unsynced_log_bytes(&self) -> u64 {
+        self.message_log().map_or(0, SegmentLog::unsynced_bytes)
+    }
+
+    /// Sets how much memory the ready messages of each queue may take; what is there already
+    /// stays until it is consumed.
+    pub fn set_memory_budget(&self, budget: MemoryBudget) {
+        let mut current = self.messages().budget.lock();
+        if *current != budget {
+            *current = budget;
+            self.messages().budget_changes.fetch_add(1, Ordering::Release);
+        }
+    }
+
+    /// How often the budget changed.
+    pub(crate) fn memory_budget_changes(&self) -> u64 {
+        self.messages().budget_changes.load(Ordering::Acquire)
+    }
+
+    /// What a queue's messages may take; all they like where there is no log to put them.
+    pub(crate) fn memory_budget(&self) -> MemoryBudget {
+        match self.message_log() {
+            Some(_) => *self.messages().budget.lock(),
+            None => MemoryBudget::UNLIMITED,
+        }
+    }
+
+    pub(crate) fn pages(&self) -> &PageRequests {
+        &self.messages().pages
+    }
+
     pub(crate) fn message_log(&self) -> Option<&SegmentLog> {
         self.messages().log.get().map(Arc::as_ref)
     }
@@ -138,7 +177,7 @@ impl Broker {
         self.messages().last_uid.fetch_max(uid.0, Ordering::AcqRel);
         let recovered = self.messages().recovery.lock().take(uid)?;
         let mut usage = self.usage();
-        for entry in recovered.entries.values() {
+        for entry in recovered.iter() {
             usage.add(entry.position.segment, share(entry.position, entry.shares));
         }
         Some(recovered)

@@ -1,21 +1,32 @@
-//! The records of durable queues in the node's log.
+//! The records of queues in the node's log.
 //!
 //! ```text
-//! message    version u8 | targets u16 | target* | settled u16 | (queue u64, sequence u64)*
-//!            | names u16 | properties u32 | names | properties | body
-//! target     queue u64 | sequence u64 | expires at u64 | priority lane and redelivered u8
+//! message    head: version u8 | placement          body: content
+//! page       head: version u8                      body: content
+//! reference  version u8 | segment u32 | offset u32 | size u32 | placement
 //! settled    version u8 | (queue u64, sequence u64)*
 //! handed out version u8 | (queue u64, lane u8, sequence u64)*
 //! dropped    version u8 | queue u64 | below u64 | kept u32 | sequence u64*
 //! deleted    version u8 | queue u64
+//!
+//! placement  shares u16 | body size u32 | priority u8
+//!            | targets u16 | target* | settled u16 | (queue u64, sequence u64)*
+//! target     queue u64 | sequence u64 | expires at u64 | redelivered u8
+//! content    names u16 | properties u32 | names | properties | body
 //! ```
-//! Numbers are little-endian. A message stands once, however many queues of its shard it went to; what dead-lettering settles stands in the
-//! same record as the letter, so that neither is there without the other. A queue is named by the id that its declaration was given, which is never used again.
+//! Numbers are little-endian. A message stands once, however many queues it went to: those of
+//! other shards than its publisher's refer to its record by position (reference). `shares` is how
+//! many queues that makes. What dead-lettering settles stands in the same record as the letter, so
+//! that neither is there without the other. A page is a message that a restart forgets, written so
+//! that memory need not hold it. A queue is named by the id that its declaration was given, which
+//! is never used again. The heads are all that a start reads.
 
+use shunt_storage::RecordPosition;
 use shunt_types::{Message, MessageBody, Reader};
+use smallvec::SmallVec;
 
 /// Version of the records' format.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// A queue's id in the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -34,13 +45,32 @@ pub struct Target {
     pub redelivered: bool,
 }
 
+/// A queue's message that is settled.
+pub(crate) type Settled = (QueueUid, u64);
+
+/// Which queues a message is in.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Placement {
+    /// How many queues share the record, those that refer to it included.
+    pub(crate) shares: u16,
+    pub(crate) body_size: u32,
+    pub(crate) priority: u8,
+    pub(crate) targets: SmallVec<[Target; 1]>,
+    /// What left its queue by becoming this message (dead-lettering).
+    pub(crate) settled: SmallVec<[Settled; 1]>,
+}
+
 /// What the log says.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Record {
-    /// A message is in these queues, and what is settled by that.
-    Message { targets: Vec<Target>, settled: Vec<(QueueUid, u64)>, message: Message },
+    /// A message is in these queues.
+    Message(Placement),
+    /// The message of an earlier record is in these queues too.
+    Reference(RecordPosition, Placement),
+    /// Nothing that a restart cares for.
+    Page,
     /// Messages left their queues.
-    Settled(Vec<(QueueUid, u64)>),
+    Settled(Vec<Settled>),
     /// All messages of a lane up to a sequence were handed out.
     HandedOut(Vec<(QueueUid, u8, u64)>),
     /// Everything below a sequence left the queue, but for these.
@@ -49,13 +79,15 @@ pub(crate) enum Record {
     Deleted(QueueUid),
 }
 
-/// Kinds of records in the log.
+/// Kinds of records in the log. From 128 on a record has a head and a body.
 pub(crate) mod kind {
-    pub(crate) const MESSAGE: u8 = 1;
     pub(crate) const SETTLED: u8 = 2;
     pub(crate) const HANDED_OUT: u8 = 3;
     pub(crate) const DROPPED: u8 = 4;
     pub(crate) const DELETED: u8 = 5;
+    pub(crate) const REFERENCE: u8 = 6;
+    pub(crate) const MESSAGE: u8 = 128;
+    pub(crate) const PAGE: u8 = 129;
 }
 
 /// Why a record has no meaning. Its checksum was right: another version wrote it.
@@ -72,29 +104,57 @@ pub enum RecordError {
     Damaged(u8),
 }
 
-/// Writes the payload of a message's record.
-pub(crate) fn put_message(
-    out: &mut Vec<u8>,
-    targets: &[Target],
-    settled: &[(QueueUid, u64)],
-    message: &Message,
-) {
+/// Writes the head of a message's record.
+pub(crate) fn put_message(out: &mut Vec<u8>, placement: &Placement) {
     out.push(VERSION);
-    out.extend_from_slice(&(targets.len() as u16).to_le_bytes());
-    for target in targets {
+    put_placement(out, placement);
+}
+
+/// Writes the head of a page.
+pub(crate) fn put_page(out: &mut Vec<u8>) {
+    out.push(VERSION);
+}
+
+/// Writes the payload of a reference.
+pub(crate) fn put_reference(out: &mut Vec<u8>, at: RecordPosition, placement: &Placement) {
+    out.push(VERSION);
+    for number in [at.segment, at.offset, at.size] {
+        out.extend_from_slice(&number.to_le_bytes());
+    }
+    put_placement(out, placement);
+}
+
+fn put_placement(out: &mut Vec<u8>, placement: &Placement) {
+    out.extend_from_slice(&placement.shares.to_le_bytes());
+    out.extend_from_slice(&placement.body_size.to_le_bytes());
+    out.push(placement.priority);
+    out.extend_from_slice(&(placement.targets.len() as u16).to_le_bytes());
+    for target in &placement.targets {
         put_numbers(out, &[target.queue.0, target.sequence, target.expires_at_ms]);
         out.push(u8::from(target.redelivered));
     }
-    out.extend_from_slice(&(settled.len() as u16).to_le_bytes());
-    for (queue, sequence) in settled {
+    out.extend_from_slice(&(placement.settled.len() as u16).to_le_bytes());
+    for (queue, sequence) in &placement.settled {
         put_numbers(out, &[queue.0, *sequence]);
     }
+}
+
+/// The parts of a record's body: lengths, names, properties, body.
+pub(crate) fn content(message: &Message) -> ([u8; 6], [&[u8]; 3]) {
     let (names, properties) = (message.names(), message.properties().as_bytes());
-    out.extend_from_slice(&(names.len() as u16).to_le_bytes());
-    out.extend_from_slice(&(properties.len() as u32).to_le_bytes());
-    out.extend_from_slice(names);
-    out.extend_from_slice(properties);
-    out.extend_from_slice(message.body());
+    let [n0, n1] = (names.len() as u16).to_le_bytes();
+    let [p0, p1, p2, p3] = (properties.len() as u32).to_le_bytes();
+    ([n0, n1, p0, p1, p2, p3], [names, properties, message.body()])
+}
+
+/// Reads a record's body; nothing where it is none.
+pub(crate) fn read_content(body: &[u8]) -> Option<Message> {
+    let mut cursor = Cursor(Reader::new(body));
+    let (names, properties) = (cursor.u16()?, cursor.u32()?);
+    let mut names = Reader::new(cursor.0.bytes(names.into()).ok()?);
+    let properties = cursor.0.bytes(properties as usize).ok()?;
+    let (exchange, key) = (names.short_string().ok()?, names.short_string().ok()?);
+    Message::new(exchange, key, properties, MessageBody::Borrowed(cursor.0.rest())).ok()
 }
 
 /// Writes the payload of a record of settled messages.
@@ -136,7 +196,7 @@ fn put_numbers(out: &mut Vec<u8>, numbers: &[u64]) {
 }
 
 impl Record {
-    /// Reads a record of the log.
+    /// Reads a record of the log: its head, where it has one.
     pub(crate) fn decode(kind: u8, payload: &[u8]) -> Result<Self, RecordError> {
         let (&version, bytes) = payload.split_first().ok_or(RecordError::Damaged(kind))?;
         if version != VERSION {
@@ -144,7 +204,9 @@ impl Record {
         }
         let mut cursor = Cursor(Reader::new(bytes));
         let record = match kind {
-            kind::MESSAGE => cursor.message(),
+            kind::MESSAGE => cursor.placement().map(Record::Message),
+            kind::PAGE => Some(Record::Page),
+            kind::REFERENCE => cursor.reference(),
             kind::SETTLED => cursor.settled().map(Record::Settled),
             kind::HANDED_OUT => cursor.handed_out().map(Record::HandedOut),
             kind::DROPPED => cursor.dropped(),
@@ -202,19 +264,18 @@ impl Cursor<'_> {
         Some(Record::Dropped { queue, below, kept })
     }
 
-    fn message(&mut self) -> Option<Record> {
+    fn reference(&mut self) -> Option<Record> {
+        let (segment, offset, size) = (self.u32()?, self.u32()?, self.u32()?);
+        Some(Record::Reference(RecordPosition { segment, offset, size }, self.placement()?))
+    }
+
+    fn placement(&mut self) -> Option<Placement> {
+        let (shares, body_size, priority) = (self.u16()?, self.u32()?, self.u8()?);
         let count = self.u16()?;
         let targets = (0..count).map(|_| self.target()).collect::<Option<_>>()?;
         let count = self.u16()?;
         let settled = (0..count).map(|_| self.pair()).collect::<Option<_>>()?;
-        let names = self.u16()?;
-        let properties = self.u32()?;
-        let mut names = Reader::new(self.0.bytes(names.into()).ok()?);
-        let properties = self.0.bytes(properties as usize).ok()?;
-        let (exchange, key) = (names.short_string().ok()?, names.short_string().ok()?);
-        let body = MessageBody::Borrowed(self.0.rest());
-        let message = Message::new(exchange, key, properties, body).ok()?;
-        Some(Record::Message { targets, settled, message })
+        Some(Placement { shares, body_size, priority, targets, settled })
     }
 
     fn target(&mut self) -> Option<Target> {
@@ -231,33 +292,45 @@ impl Cursor<'_> {
 mod tests {
     use proptest::prelude::*;
     use shunt_types::Properties;
+    use smallvec::smallvec;
 
     use super::*;
 
-    #[test]
-    fn a_message_comes_back_with_its_targets() {
-        let message = Message::build(
-            "orders",
-            "eu",
-            &Properties { delivery_mode: Some(2), ..Properties::default() },
-            b"body",
-        )
-        .unwrap();
+    fn placement() -> Placement {
         let target =
             Target { queue: QueueUid(7), sequence: u64::MAX, expires_at_ms: 5, redelivered: true };
         let settled = [(QueueUid(1), 2), (QueueUid(3), 4)];
-        let mut bytes = Vec::new();
-        put_message(&mut bytes, &[target], &settled, &message);
-        let Ok(Record::Message { targets, settled: read, message: same }) =
-            Record::decode(kind::MESSAGE, &bytes)
-        else {
-            panic!()
-        };
-        assert_eq!(targets, [target]);
-        assert_eq!(read, settled);
+        Placement {
+            shares: 3,
+            body_size: 4,
+            priority: 9,
+            targets: smallvec![target],
+            settled: SmallVec::from_slice(&settled),
+        }
+    }
+
+    #[test]
+    fn a_message_comes_back_with_its_placement() {
+        let properties = Properties { delivery_mode: Some(2), ..Properties::default() };
+        let message = Message::build("orders", "eu", &properties, b"body").unwrap();
+        let mut head = Vec::new();
+        put_message(&mut head, &placement());
+        assert_eq!(Record::decode(kind::MESSAGE, &head), Ok(Record::Message(placement())));
+
+        let (lengths, parts) = content(&message);
+        let same = read_content(&[&lengths[..], &parts.concat()].concat()).unwrap();
         assert_eq!(same.names(), message.names());
         assert_eq!(same.body(), b"body");
         assert!(same.is_persistent());
+    }
+
+    #[test]
+    fn a_reference_comes_back_with_the_position() {
+        let at = RecordPosition { segment: 1, offset: 2, size: 3 };
+        let mut payload = Vec::new();
+        put_reference(&mut payload, at, &placement());
+        let read = Record::decode(kind::REFERENCE, &payload);
+        assert_eq!(read, Ok(Record::Reference(at, placement())));
     }
 
     #[test]
@@ -281,10 +354,12 @@ mod tests {
     proptest! {
         #[test]
         fn hostile_bytes_are_refused_or_read(
-            kind in 0u8..8,
+            kind in prop_oneof![0u8..8, 127u8..131],
+            version in prop_oneof![Just(VERSION), any::<u8>()],
             bytes in prop::collection::vec(any::<u8>(), 0..120),
         ) {
-            let _ = Record::decode(kind, &bytes);
+            let _ = Record::decode(kind, &[&[version], &bytes[..]].concat());
+            let _ = read_content(&bytes);
         }
     }
 }

@@ -1,55 +1,16 @@
 //! From the log's records back to the contents of queues.
 
-use std::collections::BTreeMap;
-
 use hashbrown::HashMap;
 use shunt_storage::RecordPosition;
-use shunt_types::Message;
 
-use super::record::{QueueUid, Record, RecordError};
-
-/// A message that a queue gets back.
-#[derive(Debug)]
-pub(crate) struct RecoveredEntry {
-    pub(crate) message: Message,
-    pub(crate) expires_at_ms: u64,
-    pub(crate) redelivered: bool,
-    pub(crate) position: RecordPosition,
-    /// How many queues share the record.
-    pub(crate) shares: u16,
-}
-
-/// A queue's contents at the end of the log.
-#[derive(Debug, Default)]
-pub struct RecoveredQueue {
-    pub(crate) entries: BTreeMap<u64, RecoveredEntry>,
-    /// By priority lane: the highest sequence that was handed out.
-    pub(crate) handed_out: BTreeMap<u8, u64>,
-    /// The sequence after the highest that the log names.
-    pub(crate) next_sequence: u64,
-}
-
-impl RecoveredQueue {
-    /// How many messages there are.
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
-    }
-
-    fn saw(&mut self, sequence: u64) {
-        self.next_sequence = self.next_sequence.max(sequence + 1);
-    }
-}
+use super::contents::{RecoveredEntry, RecoveredQueue};
+use super::record::{Placement, QueueUid, Record, RecordError, Settled};
 
 /// Replays the log. Records of a queue that was deleted, or whose declaration never reached the
 /// disk, are left over at the end and mean nothing.
 #[derive(Debug, Default)]
 pub struct Recovery {
-    queues: HashMap<QueueUid, RecoveredQueue>,
+    queues: HashMap<QueueUid, RecoveredQueue, foldhash::fast::FixedState>,
 }
 
 impl Recovery {
@@ -58,7 +19,7 @@ impl Recovery {
         Self::default()
     }
 
-    /// Performs one record of the log; in the log's order.
+    /// Performs one record of the log, given its head; in the log's order.
     ///
     /// # Errors
     /// The record has no meaning to this build.
@@ -66,39 +27,20 @@ impl Recovery {
         &mut self,
         position: RecordPosition,
         kind: u8,
-        payload: &[u8],
+        head: &[u8],
     ) -> Result<(), RecordError> {
-        match Record::decode(kind, payload)? {
-            Record::Message { targets, settled, message } => {
-                self.settle(&settled);
-                let shares = targets.len() as u16;
-                for target in targets {
-                    let queue = self.queues.entry(target.queue).or_default();
-                    queue.saw(target.sequence);
-                    let entry = RecoveredEntry {
-                        message: message.clone(),
-                        expires_at_ms: target.expires_at_ms,
-                        redelivered: target.redelivered,
-                        position,
-                        shares,
-                    };
-                    // A message that was moved to the log's end stands there again.
-                    queue.entries.insert(target.sequence, entry);
-                }
-            }
+        match Record::decode(kind, head)? {
+            Record::Message(placement) => self.place(position, &placement),
+            Record::Reference(position, placement) => self.place(position, &placement),
+            Record::Page => {}
             Record::Settled(settled) => self.settle(&settled),
             Record::HandedOut(marks) => {
                 for (queue, lane, sequence) in marks {
-                    let queue = self.queues.entry(queue).or_default();
-                    queue.saw(sequence);
-                    let mark = queue.handed_out.entry(lane).or_default();
-                    *mark = sequence.max(*mark);
+                    self.queue(queue).mark_handed_out(lane, sequence);
                 }
             }
             Record::Dropped { queue, below, kept } => {
-                let queue = self.queues.entry(queue).or_default();
-                queue.next_sequence = queue.next_sequence.max(below);
-                queue.entries.retain(|&sequence, _| sequence >= below || kept.contains(&sequence));
+                self.queue(queue).settle_below(below, &kept);
             }
             Record::Deleted(queue) => {
                 self.queues.remove(&queue);
@@ -107,12 +49,29 @@ impl Recovery {
         Ok(())
     }
 
-    fn settle(&mut self, settled: &[(QueueUid, u64)]) {
-        for (queue, sequence) in settled {
-            let queue = self.queues.entry(*queue).or_default();
-            queue.saw(*sequence);
-            queue.entries.remove(sequence);
+    fn place(&mut self, position: RecordPosition, placement: &Placement) {
+        self.settle(&placement.settled);
+        for target in &placement.targets {
+            self.queue(target.queue).insert(RecoveredEntry {
+                sequence: target.sequence,
+                expires_at_ms: target.expires_at_ms,
+                position,
+                body_size: placement.body_size,
+                shares: placement.shares,
+                priority: placement.priority,
+                redelivered: target.redelivered,
+            });
         }
+    }
+
+    fn settle(&mut self, settled: &[Settled]) {
+        for (queue, sequence) in settled {
+            self.queue(*queue).settle(*sequence);
+        }
+    }
+
+    fn queue(&mut self, queue: QueueUid) -> &mut RecoveredQueue {
+        self.queues.entry(queue).or_default()
     }
 
     /// Takes a queue's contents out.
@@ -128,26 +87,44 @@ impl Recovery {
 
 #[cfg(test)]
 mod tests {
-    use shunt_types::Properties;
+    use smallvec::{SmallVec, smallvec};
 
     use super::super::record::{
-        Target, kind, put_deleted, put_dropped, put_handed_out, put_message, put_settled,
+        Target, kind, put_deleted, put_dropped, put_handed_out, put_message, put_reference,
+        put_settled,
     };
     use super::*;
 
     const QUEUE: QueueUid = QueueUid(1);
     const AT: RecordPosition = RecordPosition { segment: 1, offset: 0, size: 100 };
 
-    fn message(recovery: &mut Recovery, sequence: u64, settled: &[(QueueUid, u64)]) {
-        let message = Message::build("", "q", &Properties::default(), b"x").unwrap();
+    fn placement(sequence: u64, settled: &[Settled]) -> Placement {
         let target = Target { queue: QUEUE, sequence, expires_at_ms: u64::MAX, redelivered: false };
-        let mut payload = Vec::new();
-        put_message(&mut payload, &[target], settled, &message);
-        recovery.replay(AT, kind::MESSAGE, &payload).unwrap();
+        let (targets, settled) = (smallvec![target], SmallVec::from_slice(settled));
+        Placement { shares: 1, body_size: 1, priority: 0, targets, settled }
+    }
+
+    fn message(recovery: &mut Recovery, sequence: u64, settled: &[Settled]) {
+        let mut head = Vec::new();
+        put_message(&mut head, &placement(sequence, settled));
+        recovery.replay(AT, kind::MESSAGE, &head).unwrap();
     }
 
     fn sequences(recovery: &mut Recovery) -> Vec<u64> {
-        recovery.take(QUEUE).unwrap().entries.into_keys().collect()
+        let mut sequences = Vec::new();
+        recovery.take(QUEUE).unwrap().drain(|entry| sequences.push(entry.sequence));
+        sequences
+    }
+
+    #[test]
+    fn a_reference_is_to_the_record_that_it_names() {
+        let mut recovery = Recovery::new();
+        let elsewhere = RecordPosition { segment: 7, offset: 8, size: 9 };
+        let mut payload = Vec::new();
+        put_reference(&mut payload, elsewhere, &placement(3, &[]));
+        recovery.replay(AT, kind::REFERENCE, &payload).unwrap();
+        let queue = recovery.take(QUEUE).unwrap();
+        assert_eq!(queue.iter().map(|entry| entry.position).collect::<Vec<_>>(), [elsewhere]);
     }
 
     #[test]
@@ -179,9 +156,9 @@ mod tests {
         let mut payload = Vec::new();
         put_handed_out(&mut payload, &[(QUEUE, 0, 9)]);
         recovery.replay(AT, kind::HANDED_OUT, &payload).unwrap();
-        let queue = recovery.take(QUEUE).unwrap();
-        assert_eq!(queue.next_sequence, 10);
-        assert_eq!(queue.handed_out.get(&0), Some(&9));
+        let mut queue = recovery.take(QUEUE).unwrap();
+        assert_eq!(queue.next_sequence(), 10);
+        assert_eq!(queue.take_handed_out().get(&0), Some(&9));
     }
 
     #[test]

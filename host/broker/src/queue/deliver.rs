@@ -1,6 +1,6 @@
 //! A message goes out: to a consumer in turn, or to whoever fetches it.
 
-use shunt_types::{AmqpError, DeliveryId, ReplyCode};
+use shunt_types::{AmqpError, DeliveryId, Message, ReplyCode};
 use slab::Slab;
 
 use super::{ConsumerId, ConsumerOptions, Entry, Queue, Unacked};
@@ -44,14 +44,16 @@ impl Queue {
             return None;
         }
         self.expire_before(now_ms);
-        // Looked at before the turn is taken: a turn without a message would be lost.
-        self.ready.front()?;
+        // Looked at before the turn is taken: a turn without a message would be lost. One that is
+        // in the log alone has to be read first.
+        self.ready.front()?.message.as_ref()?;
         let (consumer, no_ack) = self.consumers.take_turn()?;
-        let entry = self.ready.pop()?;
+        let mut entry = self.ready.pop()?;
+        let message = entry.message.take()?;
         let count =
             if no_ack { &mut self.counts.delivered_no_ack } else { &mut self.counts.delivered };
         *count += 1;
-        Some((consumer, self.hand_out(entry, Some(consumer), no_ack)))
+        Some((consumer, self.hand_out(entry, message, Some(consumer), no_ack)))
     }
 
     /// Whether a call of [`Queue::next_delivery`] may find something.
@@ -75,9 +77,11 @@ impl Queue {
         let mut entry = Entry {
             sequence: delivery.place.sequence,
             expires_at_ms: delivery.place.expires_at_ms,
-            message: delivery.message,
-            redelivered: delivery.redelivered,
             stored: delivery.place.stored,
+            body_size: delivery.message.body().len() as u32,
+            lane: self.ready.lane_of(delivery.message.priority()),
+            message: Some(delivery.message),
+            redelivered: delivery.redelivered,
         };
         let no_ack = delivery.id.is_none();
         let again = if no_ack { self.note_returned(&mut entry) } else { None };
@@ -100,14 +104,17 @@ impl Queue {
         self.consumers.set_prefetch(consumer, prefetch);
     }
 
-    /// Fetches the next message (`basic.get`), and how many are left.
+    /// Fetches the next message (`basic.get`), and how many are left. Nothing comes while the
+    /// next one is in the log alone: see [`Queue::front_away`].
     pub fn fetch(&mut self, now_ms: u64, no_ack: bool) -> Option<(Delivery, u64)> {
         self.unused_since_ms = now_ms;
         self.expire_before(now_ms);
-        let entry = self.ready.pop()?;
+        self.ready.front()?.message.as_ref()?;
+        let mut entry = self.ready.pop()?;
+        let message = entry.message.take()?;
         let count = if no_ack { &mut self.counts.fetched_no_ack } else { &mut self.counts.fetched };
         *count += 1;
-        let delivery = self.hand_out(entry, None, no_ack);
+        let delivery = self.hand_out(entry, message, None, no_ack);
         Some((delivery, self.ready.len() as u64))
     }
 
@@ -119,8 +126,13 @@ impl Queue {
         purged
     }
 
-    fn hand_out(&mut self, entry: Entry, consumer: Option<ConsumerId>, no_ack: bool) -> Delivery {
-        let message = entry.message.clone();
+    fn hand_out(
+        &mut self,
+        mut entry: Entry,
+        message: Message,
+        consumer: Option<ConsumerId>,
+        no_ack: bool,
+    ) -> Delivery {
         let redelivered = entry.redelivered;
         let place = Place {
             sequence: entry.sequence,
@@ -133,12 +145,18 @@ impl Queue {
             self.note_handed_out(&entry);
         }
         self.counts.redelivered += u64::from(redelivered);
-        let id = (!no_ack).then(|| self.put_unacked(entry, consumer));
+        let id = (!no_ack).then(|| {
+            if self.keeps_in_memory(&entry) {
+                entry.message = Some(message.clone());
+            }
+            self.put_unacked(entry, consumer)
+        });
         Delivery { queue: self.id, id, message, redelivered, place }
     }
 
     fn put_unacked(&mut self, entry: Entry, consumer: Option<ConsumerId>) -> DeliveryId {
-        self.unacked_bytes += entry.message.body().len() as u64;
+        self.unacked_bytes += u64::from(entry.body_size);
+        self.unacked_resident += entry.memory();
         let serial = self.next_delivery_serial;
         self.next_delivery_serial = serial.wrapping_add(1);
         let slot = self.unacked.insert(Unacked { entry, serial, consumer }) as u64;
@@ -151,7 +169,8 @@ impl Queue {
             return None;
         }
         let unacked = self.unacked.remove(slot);
-        self.unacked_bytes -= unacked.entry.message.body().len() as u64;
+        self.unacked_bytes -= u64::from(unacked.entry.body_size);
+        self.unacked_resident -= unacked.entry.memory();
         // Many that were unacknowledged once must not keep the memory for ever.
         if self.unacked.is_empty() && self.unacked.capacity() > UNACKED_KEPT {
             self.unacked = Slab::new();

@@ -2,16 +2,18 @@
 
 use shunt_types::Message;
 
-use super::{Dead, DeathReason, Entry, Overflow, Queue};
-use crate::durable::{Left, Target};
+use super::{Dead, DeathReason, Entry, Overflow, Queue, Stored};
+use crate::durable::Target;
 
 /// What the queue says to a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Enqueued {
     /// It is in the queue.
     Accepted,
-    /// It is in the queue, and has to be written to the log.
+    /// It is in the queue, and has to be written to the log before it is confirmed.
     Logged(Target),
+    /// It is in the queue, and has to be written to the log so that memory need not hold it.
+    Paged(Target),
     /// The queue is full and refuses publishers.
     Rejected,
 }
@@ -30,7 +32,7 @@ impl Queue {
             let no_taker = !self.consumers.has_room();
             if no_taker && self.is_over(1, message.body().len() as u64) {
                 if self.settings.overflow == Overflow::RejectPublishDeadLetter {
-                    self.mourn(message, DeathReason::Maxlen, None);
+                    self.mourn(message, DeathReason::Maxlen);
                 }
                 return Enqueued::Rejected;
             }
@@ -39,10 +41,26 @@ impl Queue {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
         self.counts.published += 1;
-        let target = self.target(&message, sequence, expires_at_ms);
-        let stored = Self::stored_as(target.as_ref());
-        self.ready.push(Entry { sequence, expires_at_ms, message, redelivered: false, stored });
-        target.map_or(Enqueued::Accepted, Enqueued::Logged)
+        let lane = self.ready.lane_of(message.priority());
+        let target = Target { queue: self.log_uid(), sequence, expires_at_ms, redelivered: false };
+        let enqueued = if self.keeps(&message) {
+            Enqueued::Logged(target)
+        } else if self.pages_out_new(lane) {
+            Enqueued::Paged(target)
+        } else {
+            Enqueued::Accepted
+        };
+        let is_logged = matches!(enqueued, Enqueued::Logged(_));
+        self.ready.push(Entry {
+            sequence,
+            expires_at_ms,
+            stored: if is_logged { Stored::TOLD } else { Stored::NOWHERE },
+            body_size: message.body().len() as u32,
+            message: Some(message),
+            lane,
+            redelivered: false,
+        });
+        enqueued
     }
 
     /// Drops from the head what is over the bound; call it after delivering. The head of a queue
@@ -68,15 +86,22 @@ impl Queue {
     pub(super) fn bury(&mut self, entry: Entry, reason: DeathReason) {
         if self.settings.dead_letter.is_some() {
             let left = self.left(entry.sequence, entry.stored);
-            self.mourn(entry.message, reason, left);
+            self.dead.push_back(Dead {
+                message: entry.message,
+                reason,
+                stored: entry.stored,
+                left,
+            });
         } else {
             self.note_left(entry.sequence, entry.stored);
         }
     }
 
-    fn mourn(&mut self, message: Message, reason: DeathReason, left: Option<Left>) {
+    /// A message died that never was in the queue.
+    fn mourn(&mut self, message: Message, reason: DeathReason) {
         if self.settings.dead_letter.is_some() {
-            self.dead.push(Dead { message, reason, left });
+            let (message, stored) = (Some(message), Stored::NOWHERE);
+            self.dead.push_back(Dead { message, reason, stored, left: None });
         }
     }
 }

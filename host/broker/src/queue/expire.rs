@@ -38,7 +38,8 @@ impl Queue {
 
     /// When the queue next wants [`Queue::expire`] and [`Queue::is_expired`] to be called.
     pub fn next_deadline_ms(&self) -> Option<u64> {
-        [self.ready.next_expiry_ms(), self.expires_at_ms()].into_iter().flatten().min()
+        let wanted = [self.ready.next_expiry_ms(), self.expires_at_ms(), self.retry_at_ms()];
+        wanted.into_iter().flatten().min()
     }
 
     fn expires_at_ms(&self) -> Option<u64> {

@@ -1,11 +1,11 @@
-//! What a durable queue has to tell the log: which messages are to be written, which left for
-//! good, how far it has handed out. The shard collects it; the queue itself touches no disk.
+//! What a queue has to tell the log: which messages are to be written, which left for good, how
+//! far it has handed out. The shard collects it; the queue itself touches no disk.
 
 use shunt_storage::RecordPosition;
 use shunt_types::Message;
 
 use super::{Entry, Queue};
-use crate::durable::{Left, QueueUid, RecoveredQueue, Target};
+use crate::durable::{Left, QueueUid, RecoveredEntry, RecoveredQueue, Target};
 
 /// Where an entry's record stands; a message that is in no log has a record of size 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,15 @@ impl Stored {
     };
 
     /// Told to the log, which has not answered yet.
-    const TOLD: Self = Self { is_logged: true, ..Self::NOWHERE };
+    pub(super) const TOLD: Self = Self { is_logged: true, ..Self::NOWHERE };
+}
+
+/// A message of the queue that has a record.
+pub(crate) struct Kept {
+    pub(crate) target: Target,
+    /// Nothing where the log alone has it.
+    pub(crate) message: Option<Message>,
+    pub(crate) stored: Stored,
 }
 
 /// A purge, for the log.
@@ -42,8 +50,6 @@ pub(crate) struct Purged {
 /// A durable queue's side of the log.
 pub(super) struct QueueLog {
     uid: QueueUid,
-    /// What left for good since it was last taken.
-    left: Vec<Left>,
     /// By lane: the sequence after the highest that was handed out.
     handed_out: Vec<u64>,
     /// Lanes whose mark has grown since it was last taken.
@@ -55,13 +61,8 @@ impl Queue {
     /// Has the queue keep its persistent messages in the log, under this id.
     pub(crate) fn with_log(mut self, uid: QueueUid) -> Self {
         let lanes = self.ready.lane_count();
-        self.log = Some(QueueLog {
-            uid,
-            left: Vec::new(),
-            handed_out: vec![0; lanes],
-            grown: Vec::new(),
-            purged: None,
-        });
+        self.log =
+            Some(QueueLog { uid, handed_out: vec![0; lanes], grown: Vec::new(), purged: None });
         self
     }
 
@@ -70,23 +71,27 @@ impl Queue {
         self.log.as_ref().map(|log| log.uid)
     }
 
-    /// Takes back what the log kept.
-    pub(crate) fn restore(&mut self, recovered: RecoveredQueue) {
-        self.next_sequence = self.next_sequence.max(recovered.next_sequence);
-        for (sequence, entry) in recovered.entries {
-            let lane = self.ready.lane_of(&entry.message);
-            let mark = recovered.handed_out.get(&(lane as u8));
-            let redelivered = entry.redelivered || mark.is_some_and(|&mark| sequence <= mark);
+    /// Takes back what the log kept; the messages themselves stay there until they are wanted.
+    pub(crate) fn restore(&mut self, mut recovered: RecoveredQueue) {
+        self.next_sequence = self.next_sequence.max(recovered.next_sequence());
+        let handed_out = recovered.take_handed_out();
+        recovered.drain(|entry| {
+            let lane = self.ready.lane_of(entry.priority);
+            let mark = handed_out.get(&lane);
+            let was_handed_out = mark.is_some_and(|&mark| entry.sequence <= mark);
+            let RecoveredEntry { position, shares, .. } = entry;
             self.ready.push(Entry {
-                sequence,
+                sequence: entry.sequence,
                 expires_at_ms: entry.expires_at_ms,
-                message: entry.message,
-                redelivered,
-                stored: Stored { position: entry.position, shares: entry.shares, is_logged: true },
+                message: None,
+                stored: Stored { position, shares, is_logged: true },
+                body_size: entry.body_size,
+                lane,
+                redelivered: entry.redelivered || was_handed_out,
             });
-        }
+        });
         if let Some(log) = &mut self.log {
-            for (lane, sequence) in recovered.handed_out {
+            for (lane, sequence) in handed_out {
                 if let Some(mark) = log.handed_out.get_mut(usize::from(lane)) {
                     *mark = sequence + 1;
                 }
@@ -94,61 +99,63 @@ impl Queue {
         }
     }
 
-    /// Whether a message is to be kept in the log, and how the log names it.
-    pub(super) fn target(
-        &self,
-        message: &Message,
-        sequence: u64,
-        expires_at_ms: u64,
-    ) -> Option<Target> {
-        let log = self.log.as_ref().filter(|_| message.is_persistent())?;
-        Some(Target { queue: log.uid, sequence, expires_at_ms, redelivered: false })
+    /// How the log names the queue in records that a restart doesn't read.
+    pub(super) fn log_uid(&self) -> QueueUid {
+        self.uid().unwrap_or_default()
     }
 
-    pub(super) fn stored_as(target: Option<&Target>) -> Stored {
-        if target.is_some() { Stored::TOLD } else { Stored::NOWHERE }
+    /// Whether the log may have to be told of a message that comes in.
+    pub(crate) fn may_need_record(&self, message: &Message) -> bool {
+        self.keeps(message) || self.is_over_budget()
     }
 
-    /// The log has given a message's record its place.
+    /// Whether a message is to be there after a restart.
+    pub(super) fn keeps(&self, message: &Message) -> bool {
+        self.log.is_some() && message.is_persistent()
+    }
+
+    /// The log has given a message's record its place; the message may leave memory now.
     pub(crate) fn set_stored(&mut self, sequence: u64, position: RecordPosition, shares: u16) {
-        let stored = Stored { position, shares, is_logged: true };
-        if let Some(entry) = self.ready.find_mut(sequence) {
-            entry.stored = stored;
-            return;
+        let placed = |entry: &mut Entry| {
+            entry.stored = Stored { position, shares, ..entry.stored };
+            entry.lane
+        };
+        if let Some(lane) = self.ready.edit(sequence, placed) {
+            return self.page_out(sequence, lane);
         }
         let unacked = self.unacked.iter_mut().map(|(_, unacked)| &mut unacked.entry);
         for entry in unacked.filter(|entry| entry.sequence == sequence) {
-            entry.stored = stored;
+            entry.stored = Stored { position, shares, ..entry.stored };
         }
     }
 
     /// A message left for good.
     pub(super) fn note_left(&mut self, sequence: u64, stored: Stored) {
-        if let Some(left) = self.left(sequence, stored)
-            && let Some(log) = &mut self.log
-        {
-            log.left.push(left);
-        }
+        self.left.extend(self.left(sequence, stored));
     }
 
-    /// How the log is told that a message left.
+    /// How the log is told that a message left; nothing where it has no record.
     pub(super) fn left(&self, sequence: u64, stored: Stored) -> Option<Left> {
-        let log = self.log.as_ref().filter(|_| stored.is_logged)?;
-        let Stored { position, shares, .. } = stored;
-        Some(Left { queue: log.uid, sequence, position, shares })
+        let Stored { position, shares, is_logged } = stored;
+        let has_record = is_logged || position.size > 0;
+        let queue = self.log_uid();
+        has_record.then_some(Left { queue, sequence, position, shares, is_logged })
     }
 
     /// A message that was handed out for good comes back. Answers its target where the log was
     /// told already that it left, so that it has to be written again.
     pub(super) fn note_returned(&mut self, entry: &mut Entry) -> Option<Target> {
-        let log = self.log.as_mut().filter(|_| entry.stored.is_logged)?;
-        if log.left.last().is_some_and(|left| left.sequence == entry.sequence) {
-            log.left.pop();
+        if self.left.last().is_some_and(|left| left.sequence == entry.sequence) {
+            self.left.pop();
+            return None;
+        }
+        if !entry.stored.is_logged {
+            entry.stored = Stored::NOWHERE;
             return None;
         }
         entry.stored = Stored::TOLD;
         Some(Target {
-            queue: log.uid,
+            queue: self.log_uid(),
             sequence: entry.sequence,
             expires_at_ms: entry.expires_at_ms,
             redelivered: entry.redelivered,
@@ -160,14 +167,13 @@ impl Queue {
         if !entry.stored.is_logged {
             return;
         }
-        let lane = self.ready.lane_of(&entry.message);
         let Some(log) = &mut self.log else { return };
-        if let Some(mark) = log.handed_out.get_mut(lane)
+        if let Some(mark) = log.handed_out.get_mut(usize::from(entry.lane))
             && entry.sequence >= *mark
         {
             *mark = entry.sequence + 1;
-            if log.grown.last() != Some(&(lane as u8)) {
-                log.grown.push(lane as u8);
+            if log.grown.last() != Some(&entry.lane) {
+                log.grown.push(entry.lane);
             }
         }
     }
@@ -175,8 +181,13 @@ impl Queue {
     /// Notes a purge, which is one record however many messages it drops.
     pub(super) fn note_purge(&mut self) {
         let dropped = self.ready.stored();
+        let Some(log) = &mut self.log else {
+            // Those that were written to leave memory.
+            let dropped = dropped.into_iter().filter(|stored| stored.position.size > 0);
+            let dropped: Vec<_> = dropped.collect();
+            return dropped.into_iter().for_each(|stored| self.note_left(0, stored));
+        };
         let kept = self.unacked.iter().map(|(_, unacked)| unacked.entry.sequence).collect();
-        let Some(log) = &mut self.log else { return };
         let earlier = log.purged.take().map(|purged| purged.dropped).unwrap_or_default();
         let dropped = earlier.into_iter().chain(dropped).collect();
         log.purged = Some(Purged { below: self.next_sequence, kept, dropped });
@@ -184,7 +195,7 @@ impl Queue {
 
     /// Takes what left since the last time.
     pub(crate) fn take_left(&mut self) -> Vec<Left> {
-        self.log.as_mut().map(|log| std::mem::take(&mut log.left)).unwrap_or_default()
+        std::mem::take(&mut self.left)
     }
 
     /// Takes the marks that have grown: lane, and the highest sequence handed out.
@@ -199,17 +210,15 @@ impl Queue {
         self.log.as_mut()?.purged.take()
     }
 
-    /// Every message that is in the log, for what its deletion gives back.
+    /// Every message that has a record, for what its deletion gives back.
     pub(crate) fn all_stored(&self) -> Vec<Stored> {
         let unacked = self.unacked.iter().map(|(_, unacked)| unacked.entry.stored);
-        self.ready.stored().into_iter().chain(unacked).filter(|s| s.is_logged).collect()
+        let dead = self.dead.iter().filter(|dead| dead.left.is_some()).map(|dead| dead.stored);
+        self.ready.stored().into_iter().chain(unacked).chain(dead).collect()
     }
 
     /// The messages whose records stand in `segment`: offset there, sequence here.
     pub(crate) fn stored_in(&self, segment: u32) -> Vec<(u32, u64)> {
-        if self.log.is_none() {
-            return Vec::new();
-        }
         let unacked = self.unacked.iter().map(|(_, unacked)| &unacked.entry);
         let stored = self.ready.iter().chain(unacked).map(|entry| (entry.stored, entry.sequence));
         stored
@@ -218,21 +227,23 @@ impl Queue {
             .collect()
     }
 
-    /// A message that is in the log, and how its record names it.
-    pub(crate) fn record_of(&mut self, sequence: u64) -> Option<(Target, Message, Stored)> {
-        let uid = self.uid()?;
-        let entry = match self.ready.find_mut(sequence) {
-            Some(entry) => entry,
-            None => {
-                let mut unacked = self.unacked.iter_mut().map(|(_, unacked)| &mut unacked.entry);
-                unacked.find(|entry| entry.sequence == sequence)?
-            }
+    /// A message that has a record, and how its record names it.
+    pub(crate) fn record_of(&mut self, sequence: u64) -> Option<Kept> {
+        let queue = self.log_uid();
+        let kept = |entry: &mut Entry| Kept {
+            target: Target {
+                queue,
+                sequence,
+                expires_at_ms: entry.expires_at_ms,
+                redelivered: entry.redelivered,
+            },
+            message: entry.message.clone(),
+            stored: entry.stored,
         };
-        if entry.stored.position.size == 0 {
-            return None;
-        }
-        let Entry { expires_at_ms, redelivered, stored, .. } = *entry;
-        let target = Target { queue: uid, sequence, expires_at_ms, redelivered };
-        Some((target, entry.message.clone(), stored))
+        let found = self.ready.edit(sequence, kept).or_else(|| {
+            let mut unacked = self.unacked.iter_mut().map(|(_, unacked)| &mut unacked.entry);
+            unacked.find(|entry| entry.sequence == sequence).map(kept)
+        });
+        found.filter(|kept| kept.stored.position.size > 0)
     }
 }

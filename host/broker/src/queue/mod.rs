@@ -3,33 +3,43 @@
 //!
 //! One file a role: [`settings`] reads the arguments, [`ready`] keeps order and priority,
 //! [`consumers`] shares out, [`enqueue`], [`deliver`] and [`settle`] are a message's life,
-//! [`expire`] ends it by time.
+//! [`expire`] ends it by time. [`logged`] is what the log is told, [`paging`] which messages are
+//! in memory.
 
 mod consumers;
 mod deliver;
 mod enqueue;
 mod expire;
 mod logged;
+mod paging;
 mod ready;
 mod settings;
 mod settle;
 #[cfg(test)]
 mod tests;
 
+use std::collections::VecDeque;
+
 use shunt_types::{Message, QueueId};
 use slab::Slab;
 
 pub use consumers::{ConsumerId, ConsumerOptions};
 pub use enqueue::Enqueued;
+pub use paging::MemoryBudget;
+pub(crate) use paging::{Paged, Wanted};
 pub use settings::{DeadLetterTarget, Overflow, QueueSettings};
 pub use settle::Settlement;
 
 use consumers::Consumers;
 use logged::QueueLog;
-pub(crate) use logged::Stored;
+pub(crate) use logged::{Kept, Stored};
+use paging::Paging;
 use ready::Ready;
 
 use crate::durable::Left;
+
+/// Places for dead messages that a queue without any keeps.
+const DEAD_KEPT: usize = 1_024;
 
 /// A message in a queue.
 #[derive(Clone, Debug)]
@@ -38,10 +48,15 @@ struct Entry {
     sequence: u64,
     /// Unix milliseconds; `u64::MAX` for never.
     expires_at_ms: u64,
-    message: Message,
-    redelivered: bool,
+    /// Nothing where the log alone has it.
+    message: Option<Message>,
     /// Where the log has it.
     stored: Stored,
+    /// Bytes of the body.
+    body_size: u32,
+    /// By its priority.
+    lane: u8,
+    redelivered: bool,
 }
 
 /// A message that was handed out and is not settled.
@@ -78,10 +93,12 @@ impl DeathReason {
 /// A message that left the queue without being consumed.
 #[derive(Clone, Debug)]
 pub struct Dead {
-    /// The message.
-    pub message: Message,
+    /// The message; nothing where the log alone has it.
+    pub message: Option<Message>,
     /// Why.
     pub reason: DeathReason,
+    /// Where the log has it.
+    pub(crate) stored: Stored,
     /// How the log is told that it left the queue.
     pub(crate) left: Option<Left>,
 }
@@ -97,6 +114,10 @@ pub struct QueueStats {
     pub ready_bytes: u64,
     /// Bytes of the unacknowledged messages' bodies.
     pub unacked_bytes: u64,
+    /// Ready messages that are in the log alone, not in memory.
+    pub paged_out: u64,
+    /// Bytes of memory that the queue's messages take.
+    pub resident_bytes: u64,
     /// Consumers.
     pub consumers: u64,
     /// Messages taken in.
@@ -123,6 +144,8 @@ pub struct Queue {
     ready: Ready,
     unacked: Slab<Unacked>,
     unacked_bytes: u64,
+    /// Bytes of memory that unacknowledged messages take.
+    unacked_resident: u64,
     /// Counts what is handed out: it tells a delivery from an earlier one in the same slot, even
     /// of the same message.
     next_delivery_serial: u32,
@@ -130,7 +153,10 @@ pub struct Queue {
     /// Since when nobody used the queue, for `x-expires`; Unix milliseconds.
     unused_since_ms: u64,
     counts: QueueStats,
-    dead: Vec<Dead>,
+    dead: VecDeque<Dead>,
+    /// What left for good and has a record, since it was last taken.
+    left: Vec<Left>,
+    paging: Paging,
     /// For a durable queue.
     log: Option<QueueLog>,
 }
@@ -146,10 +172,13 @@ impl Queue {
             next_sequence: 0,
             unacked: Slab::new(),
             unacked_bytes: 0,
+            unacked_resident: 0,
             next_delivery_serial: 0,
             unused_since_ms: now_ms,
             counts: QueueStats::default(),
-            dead: Vec::new(),
+            dead: VecDeque::new(),
+            left: Vec::new(),
+            paging: Paging::default(),
             log: None,
         }
     }
@@ -175,9 +204,15 @@ impl Queue {
         self.settings = QueueSettings { max_priority, single_active_consumer, ..settings };
     }
 
-    /// Takes the messages that died since the last call.
-    pub fn take_dead(&mut self) -> Vec<Dead> {
-        std::mem::take(&mut self.dead)
+    /// Takes the messages that died first, at most so many.
+    pub fn take_dead(&mut self, max: usize) -> Vec<Dead> {
+        let count = self.dead.len().min(max);
+        let taken = self.dead.drain(..count).collect();
+        // Many that died at once must not keep the memory for ever.
+        if self.dead.is_empty() && self.dead.capacity() > DEAD_KEPT {
+            self.dead = VecDeque::new();
+        }
+        taken
     }
 
     /// Whether messages died since they were last taken.
@@ -192,6 +227,8 @@ impl Queue {
             unacked: self.unacked.len() as u64,
             ready_bytes: self.ready.bytes(),
             unacked_bytes: self.unacked_bytes,
+            paged_out: self.ready.away() as u64,
+            resident_bytes: self.ready.resident() + self.unacked_resident,
             consumers: self.consumers.len() as u64,
             ..self.counts
         }

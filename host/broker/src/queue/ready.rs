@@ -1,24 +1,33 @@
 //! The messages that wait: in order, by priority.
 
-use std::collections::{BTreeMap, VecDeque};
-
-use shunt_types::Message;
+use std::collections::BTreeMap;
 
 use super::{Entry, Stored};
+use crate::fifo::{Fifo, Sequenced};
 
 /// The ready messages, one lane for each priority; a queue without priorities has one lane.
 pub(super) struct Ready {
     lanes: Vec<Lane>,
     len: usize,
     bytes: u64,
+    /// Bytes of memory that the messages take that are in memory.
+    resident: u64,
 }
 
 /// One priority's messages: new ones at the back of `fresh`, returned ones by their sequence,
 /// which is nearly always below that of every fresh one.
 #[derive(Default)]
 struct Lane {
-    fresh: VecDeque<Entry>,
+    fresh: Fifo<Entry>,
     returned: BTreeMap<u64, Entry>,
+    /// How many of them have their message in the log alone.
+    away: usize,
+}
+
+impl Sequenced for Entry {
+    fn sequence(&self) -> u64 {
+        self.sequence
+    }
 }
 
 impl Lane {
@@ -37,19 +46,34 @@ impl Lane {
                 return self.returned.pop_first().map(|(_, entry)| entry);
             }
         }
-        let entry = self.fresh.pop_front();
-        // A queue that was long once must not keep the memory for ever.
-        if self.fresh.is_empty() && self.fresh.capacity() > 4096 {
-            self.fresh.shrink_to(64);
+        self.fresh.pop_front()
+    }
+
+    fn get_mut(&mut self, sequence: u64) -> Option<&mut Entry> {
+        // New messages are looked for most.
+        match self.fresh.get_mut(sequence) {
+            None => self.returned.get_mut(&sequence),
+            found => found,
         }
-        entry
+    }
+
+    /// In the order in which they are popped.
+    fn iter(&self) -> impl Iterator<Item = &Entry> {
+        let mut returned = self.returned.values().peekable();
+        let mut fresh = self.fresh.iter().peekable();
+        std::iter::from_fn(move || match (returned.peek(), fresh.peek()) {
+            (Some(r), Some(f)) if f.sequence < r.sequence => fresh.next(),
+            (Some(_), _) => returned.next(),
+            (None, _) => fresh.next(),
+        })
     }
 }
 
 impl Ready {
     pub(super) fn new(max_priority: Option<u8>) -> Self {
         let lanes = usize::from(max_priority.unwrap_or(0)) + 1;
-        Self { lanes: (0..lanes).map(|_| Lane::default()).collect(), len: 0, bytes: 0 }
+        let lanes = (0..lanes).map(|_| Lane::default()).collect();
+        Self { lanes, len: 0, bytes: 0, resident: 0 }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -60,14 +84,19 @@ impl Ready {
         self.lanes.len()
     }
 
-    /// The lane of a message's priority; a higher one than the queue has is the highest.
-    pub(super) fn lane_of(&self, message: &Message) -> usize {
-        usize::from(message.priority()).min(self.lanes.len() - 1)
+    /// The lane of a priority; a higher one than the queue has is the highest.
+    pub(super) fn lane_of(&self, priority: u8) -> u8 {
+        usize::from(priority).min(self.lanes.len() - 1) as u8
     }
 
     /// Every message, in no particular order.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Entry> {
-        self.lanes.iter().flat_map(|lane| lane.returned.values().chain(&lane.fresh))
+        self.lanes.iter().flat_map(|lane| lane.returned.values().chain(lane.fresh.iter()))
+    }
+
+    /// Every message in the order in which they are popped.
+    pub(super) fn in_order(&self) -> impl Iterator<Item = &Entry> {
+        self.lanes.iter().rev().flat_map(Lane::iter)
     }
 
     /// Where the log has each message.
@@ -75,15 +104,34 @@ impl Ready {
         self.iter().map(|entry| entry.stored).collect()
     }
 
-    /// The message of that sequence.
-    pub(super) fn find_mut(&mut self, sequence: u64) -> Option<&mut Entry> {
-        self.lanes.iter_mut().find_map(|lane| {
-            // New messages are looked for most, and they stand in the order of their sequences.
-            match lane.fresh.binary_search_by_key(&sequence, |entry| entry.sequence) {
-                Ok(index) => lane.fresh.get_mut(index),
-                Err(_) => lane.returned.get_mut(&sequence),
-            }
-        })
+    /// Looks at the message of that sequence, or changes it.
+    pub(super) fn edit<R>(
+        &mut self,
+        sequence: u64,
+        edit: impl FnOnce(&mut Entry) -> R,
+    ) -> Option<R> {
+        for lane in &mut self.lanes {
+            let Some(entry) = lane.get_mut(sequence) else { continue };
+            let (before, was_away) = (entry.memory(), entry.is_away());
+            let result = edit(entry);
+            let (after, is_away) = (entry.memory(), entry.is_away());
+            self.resident = self.resident + after - before;
+            lane.away = lane.away + usize::from(is_away) - usize::from(was_away);
+            return Some(result);
+        }
+        None
+    }
+
+    /// Takes the message of that sequence out, wherever it stands.
+    pub(super) fn remove(&mut self, sequence: u64) -> Option<Entry> {
+        let removed = self.lanes.iter_mut().enumerate().find_map(|(index, lane)| {
+            let entry = match lane.fresh.remove(sequence) {
+                None => lane.returned.remove(&sequence),
+                found => found,
+            };
+            entry.map(|entry| (index, entry))
+        });
+        self.uncount(removed)
     }
 
     /// Bytes of the bodies.
@@ -91,15 +139,28 @@ impl Ready {
         self.bytes
     }
 
+    /// Bytes of memory that messages take.
+    pub(super) fn resident(&self) -> u64 {
+        self.resident
+    }
+
+    /// How many messages are in the log alone.
+    pub(super) fn away(&self) -> usize {
+        self.lanes.iter().map(|lane| lane.away).sum()
+    }
+
+    /// Whether messages of that lane are in the log alone.
+    pub(super) fn is_away(&self, lane: u8) -> bool {
+        self.lanes[usize::from(lane)].away > 0
+    }
+
     pub(super) fn push(&mut self, entry: Entry) {
-        self.count(&entry);
-        self.lane(&entry).fresh.push_back(entry);
+        self.count(&entry).fresh.push_back(entry);
     }
 
     /// Puts a message back to its place in the order.
     pub(super) fn put_back(&mut self, entry: Entry) {
-        self.count(&entry);
-        self.lane(&entry).returned.insert(entry.sequence, entry);
+        self.count(&entry).returned.insert(entry.sequence, entry);
     }
 
     /// The message that is next, of the highest priority that has one.
@@ -114,15 +175,17 @@ impl Ready {
         if self.len == 0 {
             return None;
         }
-        let entry = self.lanes.iter_mut().rev().find_map(Lane::pop);
-        self.uncount(entry)
+        let mut lanes = self.lanes.iter_mut().enumerate().rev();
+        let popped = lanes.find_map(|(index, lane)| lane.pop().map(|entry| (index, entry)));
+        self.uncount(popped)
     }
 
     /// The message at the head of each lane, for expiry, which looks at heads only.
     pub(super) fn pop_head_if(&mut self, mut due: impl FnMut(&Entry) -> bool) -> Option<Entry> {
-        let lane = self.lanes.iter_mut().find(|lane| lane.front().is_some_and(&mut due))?;
-        let entry = lane.pop();
-        self.uncount(entry)
+        let mut lanes = self.lanes.iter_mut().enumerate();
+        let (index, lane) = lanes.find(|(_, lane)| lane.front().is_some_and(&mut due))?;
+        let popped = lane.pop().map(|entry| (index, entry));
+        self.uncount(popped)
     }
 
     /// The earliest time at which a head of a lane expires.
@@ -135,22 +198,24 @@ impl Ready {
         self.lanes.iter_mut().for_each(|lane| *lane = Lane::default());
         self.len = 0;
         self.bytes = 0;
+        self.resident = 0;
     }
 
-    fn lane(&mut self, entry: &Entry) -> &mut Lane {
-        let lane = self.lane_of(&entry.message);
-        &mut self.lanes[lane]
-    }
-
-    fn count(&mut self, entry: &Entry) {
+    fn count(&mut self, entry: &Entry) -> &mut Lane {
         self.len += 1;
-        self.bytes += entry.message.body().len() as u64;
+        self.bytes += u64::from(entry.body_size);
+        self.resident += entry.memory();
+        let lane = &mut self.lanes[usize::from(entry.lane)];
+        lane.away += usize::from(entry.is_away());
+        lane
     }
 
-    fn uncount(&mut self, entry: Option<Entry>) -> Option<Entry> {
-        let entry = entry?;
+    fn uncount(&mut self, taken: Option<(usize, Entry)>) -> Option<Entry> {
+        let (lane, entry) = taken?;
         self.len -= 1;
-        self.bytes -= entry.message.body().len() as u64;
+        self.bytes -= u64::from(entry.body_size);
+        self.resident -= entry.memory();
+        self.lanes[lane].away -= usize::from(entry.is_away());
         Some(entry)
     }
 }

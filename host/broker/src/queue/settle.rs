@@ -26,6 +26,7 @@ impl Queue {
             }
             Settlement::Requeue => {
                 unacked.entry.redelivered = true;
+                self.make_room(&mut unacked.entry);
                 self.ready.put_back(unacked.entry);
             }
             Settlement::Reject => self.bury(unacked.entry, DeathReason::Rejected),

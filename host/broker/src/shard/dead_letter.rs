@@ -4,9 +4,13 @@
 use shunt_types::{AmqpError, FieldTable, Message, QueueId, Value};
 
 use super::publish::Keys;
-use super::{PublishOptions, Shard};
-use crate::queue::{Dead, DeadLetterTarget};
+use super::{PublishOptions, Shard, Task};
+use crate::queue::{DeadLetterTarget, DeathReason};
 use shunt_routing::Topology;
+
+/// Dead messages that are published in one go; a million that expire at once must not keep the
+/// shard from everything else.
+const BURIED_AT_ONCE: usize = 1_024;
 
 impl Shard {
     /// Publishes what died in a queue. A missing dead-letter exchange, or one that leads nowhere,
@@ -17,18 +21,25 @@ impl Shard {
             return;
         };
         slot.has_letters = false;
-        let dead = slot.queue.take_dead();
-        let Some(target) = slot.queue.settings().dead_letter.clone() else { return };
+        let dead = slot.queue.take_dead(BURIED_AT_ONCE);
+        let (id, has_more) = (slot.queue.id(), slot.queue.has_dead());
+        let target = slot.queue.settings().dead_letter.clone();
         let queue = slot.name.clone();
         let topology = slot.vhost.topology();
-        let Some(exchange) = topology.exchange_named(target.exchange.as_str()) else {
+        let exchange =
+            |target: &DeadLetterTarget| topology.exchange_named(target.exchange.as_str());
+        // A policy may have taken the target away since.
+        let Some((target, exchange)) =
+            target.and_then(|target| exchange(&target).map(|exchange| (target, exchange)))
+        else {
             dead.into_iter().filter_map(|dead| dead.left).for_each(|left| {
                 self.left_as_letter(left);
             });
+            self.bury_more(id, has_more);
             return;
         };
-        for dead in dead {
-            let Ok(message) = letter(&dead, queue.as_str(), &target, now_s) else {
+        for (dead, message) in self.with_messages(id, dead) {
+            let Ok(message) = letter(&message, dead.reason, queue.as_str(), &target, now_s) else {
                 dead.left.into_iter().for_each(|left| self.left_as_letter(left));
                 continue;
             };
@@ -38,17 +49,35 @@ impl Shard {
             let keys = if target.routing_key.is_some() { Keys::Own } else { Keys::All };
             self.publish_letter(&options, message, keys, &visited, dead.left);
         }
+        self.bury_more(id, has_more);
+    }
+
+    fn bury_more(&self, queue: QueueId, has_more: bool) {
+        if has_more {
+            let more = Task::Call(Box::new(move |shard| shard.has_letters(queue)));
+            self.broker.inbox(self.id).post(more);
+        }
+    }
+
+    fn has_letters(&mut self, queue: QueueId) {
+        let now_ms = self.now_ms;
+        if let Some(slot) = self.slot(queue)
+            && slot.queue.has_buriable_dead(now_ms)
+            && !std::mem::replace(&mut slot.has_letters, true)
+        {
+            self.with_letters.push(queue.slot());
+        }
     }
 }
 
 /// The message as the dead-letter exchange gets it.
 fn letter(
-    dead: &Dead,
+    message: &Message,
+    reason: DeathReason,
     queue: &str,
     target: &DeadLetterTarget,
     now_s: u64,
 ) -> Result<Message, AmqpError> {
-    let message = &dead.message;
     let mut properties = message.properties().to_owned();
     let expiration = properties.expiration.take();
     let headers = properties.headers.get_or_insert_default();
@@ -57,7 +86,7 @@ fn letter(
         Some(Value::Array(deaths)) => deaths,
         _ => Vec::new(),
     };
-    let reason = dead.reason.name();
+    let reason = reason.name();
     let known = deaths.iter().position(|death| is_death(death, queue, reason));
     let mut death = match known.map(|index| deaths.remove(index)) {
         Some(Value::Table(death)) => death,

@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use shunt_types::{DeliveryId, Message, QueueId};
 
 use super::{Creation, Reply, Shard};
-use crate::durable::Left;
+use crate::durable::{Left, Written};
 use crate::ports::Wake;
 use crate::queue::{ConsumerId, Settlement};
 
@@ -25,6 +25,8 @@ pub(crate) struct PublishItem {
     pub(crate) token: Option<u64>,
     /// What left its queue by becoming this message: the shard that writes the one writes both.
     pub(crate) left: Option<Box<Left>>,
+    /// Where the publisher's shard has written it already.
+    pub(crate) written: Option<Written>,
 }
 
 /// One post.

@@ -6,11 +6,12 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use shunt_storage::RecordPosition;
 use shunt_types::{Message, ShardId};
 
 use super::{Shard, Slot};
 use crate::broker::Broker;
-use crate::durable::{Evacuation, Journal, Left, Target, share};
+use crate::durable::{Evacuation, Journal, Left, Target, Usage, Written, share};
 use crate::ports::{ConfirmSink, Confirmation};
 use crate::shard::Task;
 
@@ -51,15 +52,52 @@ impl Shard {
         target: Target,
         message: &Message,
         confirm: Option<(u64, &Arc<dyn ConfirmSink>)>,
+        written: Option<Written>,
     ) {
-        self.log.journal.enqueued(slot, target, message);
+        match written {
+            None => self.log.journal.enqueued(slot, target, message),
+            Some(written) => {
+                self.log.journal.referred(target, message, written);
+                self.set_stored(slot, target.sequence, written);
+            }
+        }
         self.log.waiting.extend(confirm.map(|(token, sink)| (token, sink.clone())));
+    }
+
+    /// A message is in a queue that is too long for memory.
+    pub(super) fn journal_paged(
+        &mut self,
+        slot: u32,
+        sequence: u64,
+        message: &Message,
+        written: Option<Written>,
+    ) {
+        match written {
+            None => self.log.journal.paged(slot, sequence, message),
+            Some(written) => self.set_stored(slot, sequence, written),
+        }
+    }
+
+    /// The publisher's shard counted on a queue here that has no use for its record.
+    pub(super) fn no_use(&mut self, written: Option<Written>) {
+        if let Some(Written { position, shares }) = written {
+            self.log.freed(position, shares);
+        }
+    }
+
+    fn set_stored(&mut self, slot: u32, sequence: u64, written: Written) {
+        if let Some(Some(slot)) = self.slots.get_mut(slot as usize) {
+            slot.queue.set_stored(sequence, written.position, written.shares);
+        }
     }
 
     /// Hands the batch so far to the log, which gives each message its place. Called before
     /// anything is dealt out, so that what leaves a queue has its place by then.
     pub(super) fn append_journal(&mut self) {
         if self.log.journal.is_empty() {
+            if !self.log.changes.is_empty() {
+                self.broker.usage().apply(&mut self.log.changes);
+            }
             return;
         }
         let broker = self.broker.clone();
@@ -69,13 +107,9 @@ impl Shard {
             // Held until the new bytes are counted: a segment must not look dead meanwhile.
             let mut usage = broker.usage();
             let appended = log.append(&batch, self.log.journal.positions());
-            if appended.is_ok() {
-                for placed in self.log.journal.placed() {
-                    usage.add(placed.position.segment, share(placed.position, placed.shares));
-                    if let Some(Some(slot)) = self.slots.get_mut(placed.slot as usize) {
-                        slot.queue.set_stored(placed.sequence, placed.position, placed.shares);
-                    }
-                }
+            match appended {
+                Ok(_) => self.place(&mut usage),
+                Err(_) => self.log.journal.refused(),
             }
             usage.apply(&mut self.log.changes);
             appended
@@ -90,6 +124,23 @@ impl Shard {
             }
             // Nothing more is written, so nothing more can be promised.
             Err(_) => answer(waiting, false),
+        }
+    }
+
+    /// The log has given the batch's records their places.
+    fn place(&mut self, usage: &mut Usage) {
+        let placed = self.log.journal.placed();
+        for (slot, sequence, Written { position, shares }) in placed.entries {
+            usage.add(position.segment, share(position, shares));
+            self.set_stored(slot, sequence, Written { position, shares });
+        }
+        for ((shard, batch, item), written) in placed.outgoing {
+            usage.add(written.position.segment, share(written.position, written.shares));
+            let outbox = &mut self.outboxes[usize::from(shard)];
+            let batch = outbox.publishes.get_mut(batch);
+            if let Some(item) = batch.and_then(|batch| batch.items.get_mut(item)) {
+                item.written = Some(written);
+            }
         }
     }
 
@@ -114,11 +165,11 @@ impl Shard {
     /// Journals what a queue has to tell.
     pub(super) fn collect(&mut self, index: u32) {
         let Some(Some(slot)) = self.slots.get_mut(index as usize) else { return };
-        let Some(uid) = slot.queue.uid() else { return };
         let log = &mut self.log;
         for left in slot.queue.take_left() {
             log.left(&left);
         }
+        let Some(uid) = slot.queue.uid() else { return };
         for (lane, sequence) in slot.queue.take_handed_out() {
             log.journal.handed_out(uid, lane, sequence);
         }
@@ -132,17 +183,18 @@ impl Shard {
 
     /// Journals the deletion of a queue.
     pub(super) fn collect_deleted(&mut self, slot: &Slot) {
-        let Some(uid) = slot.queue.uid() else { return };
         for stored in slot.queue.all_stored() {
             self.log.freed(stored.position, stored.shares);
         }
-        self.log.journal.deleted(uid);
+        if let Some(uid) = slot.queue.uid() {
+            self.log.journal.deleted(uid);
+        }
     }
 
     /// Journals that a dead message left: in the letter's record, if one was written since the
     /// journal held `journalled` messages.
     pub(super) fn left_by_letter(&mut self, left: Left, journalled: usize) {
-        if self.log.journal.message_count() > journalled {
+        if self.log.journal.message_count() > journalled && left.is_logged {
             self.log.journal.became_last(left);
             self.log.freed(left.position, left.shares);
         } else {
@@ -195,16 +247,17 @@ impl Shard {
 
     /// Writes a part of it again, and goes on later; the last shard to finish ends it.
     fn evacuate_some(&mut self, shards: Arc<AtomicUsize>) {
-        let mut written = 0;
-        while written < EVACUATED_AT_ONCE
+        let mut moved = Vec::new();
+        let mut bytes = 0;
+        while bytes < EVACUATED_AT_ONCE
             && let Some((index, sequence)) = self.log.evacuating.pop_front()
         {
             let Some(Some(slot)) = self.slots.get_mut(index as usize) else { continue };
-            let Some((target, message, stored)) = slot.queue.record_of(sequence) else { continue };
-            written += message.body().len() + 256;
-            self.log.freed(stored.position, stored.shares);
-            self.log.journal.enqueued(index, target, &message);
+            let Some(kept) = slot.queue.record_of(sequence) else { continue };
+            bytes += kept.stored.position.size as usize;
+            moved.push((index, kept));
         }
+        self.write_again(moved);
         self.append_journal();
         if !self.log.evacuating.is_empty() {
             let next = Task::Call(Box::new(move |shard: &mut Shard| shard.evacuate_some(shards)));
@@ -217,11 +270,14 @@ impl Shard {
 
 impl ShardLog {
     fn left(&mut self, left: &Left) {
-        self.journal.left(left);
+        if left.is_logged {
+            self.journal.left(left);
+        }
         self.freed(left.position, left.shares);
     }
 
-    fn freed(&mut self, position: shunt_storage::RecordPosition, shares: u16) {
+    /// A queue has no use for its part of a record any more.
+    pub(super) fn freed(&mut self, position: RecordPosition, shares: u16) {
         if position.size > 0 {
             *self.changes.entry(position.segment).or_default() -= share(position, shares);
         }

@@ -7,6 +7,7 @@
 mod dead_letter;
 mod inbox;
 mod log;
+mod paging;
 mod publish;
 mod requests;
 #[cfg(test)]
@@ -24,9 +25,9 @@ pub use publish::{PublishOptions, PublishOutcome, Publisher, RemotePublisher};
 pub use requests::{Consumer, DeleteOptions};
 
 use crate::broker::Broker;
-use crate::durable::{QueueUid, RecoveredQueue};
+use crate::durable::{QueueUid, RecoveredQueue, Written};
 use crate::ports::{CancelReason, ConfirmSink, Confirmation, ConsumerSink, Flow};
-use crate::queue::{ConsumerId, Enqueued, Queue, QueueSettings, Settlement};
+use crate::queue::{ConsumerId, Enqueued, MemoryBudget, Queue, QueueSettings, Settlement};
 use shunt_routing::Walk;
 
 /// A queue with what the shard keeps for it.
@@ -62,6 +63,9 @@ pub struct Shard {
     /// Answers for publishers on other shards, of the batch that is being worked on.
     confirmations: Vec<Confirmation>,
     log: ShardLog,
+    /// What each queue's messages may take of memory, and as of which change.
+    budget: MemoryBudget,
+    budget_changes: u64,
 }
 
 /// What is collected for one other shard.
@@ -88,6 +92,8 @@ impl Shard {
             walk: Walk::new(),
             confirmations: Vec::new(),
             log: ShardLog::default(),
+            budget: MemoryBudget::UNLIMITED,
+            budget_changes: 0,
         }
     }
 
@@ -104,6 +110,7 @@ impl Shard {
     /// Takes the time for what follows; once per batch.
     pub fn tick(&mut self) {
         self.now_ms = self.broker.now_ms();
+        self.look_at_budget();
     }
 
     /// Performs everything that other threads posted.
@@ -135,15 +142,15 @@ impl Shard {
     }
 
     fn take_batch(&mut self, batch: PublishBatch) {
-        for PublishItem { queue, message, token, left } in batch.items {
+        for PublishItem { queue, message, token, left, written } in batch.items {
             let confirm = token.zip(batch.reply.as_ref());
             let journalled = self.log.journal.message_count();
-            let enqueued = self.enqueue(queue, message, confirm);
+            let enqueued = self.enqueue(queue, message, confirm, written);
             if let Some(left) = left {
                 self.left_by_letter(*left, journalled);
             }
             let accepted = match enqueued {
-                Enqueued::Accepted => true,
+                Enqueued::Accepted | Enqueued::Paged(_) => true,
                 Enqueued::Rejected => false,
                 // Answered when it is on disk.
                 Enqueued::Logged(_) => continue,
@@ -159,24 +166,34 @@ impl Shard {
     }
 
     /// Puts a message into one of this shard's queues. A queue that is gone takes it and drops
-    /// it, as RabbitMQ confirms a publish to a queue deleted meanwhile.
+    /// it, as RabbitMQ confirms a publish to a queue deleted meanwhile. The publisher's shard may
+    /// have written it already.
     fn enqueue(
         &mut self,
         id: QueueId,
         message: Message,
         confirm: Option<(u64, &Arc<dyn ConfirmSink>)>,
+        written: Option<Written>,
     ) -> Enqueued {
         let now_ms = self.now_ms;
-        let Some(slot) = self.slot(id) else { return Enqueued::Accepted };
-        if slot.queue.is_bounded() {
+        if self.slot(id).is_some_and(|slot| slot.queue.is_bounded()) {
             self.deal(id.slot());
         }
-        let Some(slot) = self.slot(id) else { return Enqueued::Accepted };
+        let Some(slot) = self.slot(id) else {
+            self.no_use(written);
+            return Enqueued::Accepted;
+        };
         let is_bounded = slot.queue.is_bounded();
-        let kept = slot.queue.uid().map(|_| message.clone());
+        let kept = slot.queue.may_need_record(&message).then(|| message.clone());
         let outcome = slot.queue.enqueue(now_ms, message);
-        if let (Enqueued::Logged(target), Some(message)) = (outcome, kept) {
-            self.journal_enqueued(id.slot(), target, &message, confirm);
+        match (outcome, kept) {
+            (Enqueued::Logged(target), Some(message)) => {
+                self.journal_enqueued(id.slot(), target, &message, confirm, written);
+            }
+            (Enqueued::Paged(target), Some(message)) => {
+                self.journal_paged(id.slot(), target.sequence, &message, written);
+            }
+            _ => self.no_use(written),
         }
         if is_bounded {
             self.deal(id.slot());
@@ -288,10 +305,11 @@ impl Shard {
             self.deadlines.insert((deadline, index));
             slot.deadline_ms = deadline;
         }
-        if slot.queue.has_dead() && !std::mem::replace(&mut slot.has_letters, true) {
+        if slot.queue.has_buriable_dead(now_ms) && !std::mem::replace(&mut slot.has_letters, true) {
             self.with_letters.push(index);
         }
         self.collect(index);
+        self.read_ahead(index);
     }
 
     /// When [`Shard::run_deadlines`] wants to be called next; Unix milliseconds.
@@ -327,6 +345,7 @@ impl Shard {
             self.slots.resize_with(index + 1, || None);
         }
         let mut queue = Queue::new(creation.id, creation.settings, self.now_ms);
+        queue.set_memory_budget(self.budget);
         if let Some(uid) = creation.uid {
             queue = queue.with_log(uid);
         }

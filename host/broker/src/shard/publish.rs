@@ -85,7 +85,9 @@ impl Publisher for Shard {
     ) -> Result<PublishOutcome, AmqpError> {
         let mut walk = std::mem::take(&mut self.walk);
         let outcome = route(&mut walk, options, message, Keys::All).map(|routed| {
-            settle_outcome(&walk, routed, |queue, message| self.dispatch(queue, message, options))
+            settle_outcome(&walk, routed, Some(self.id), |queue, message| {
+                self.dispatch(queue, message, options)
+            })
         });
         self.walk = walk;
         outcome
@@ -131,7 +133,8 @@ impl Shard {
             && self.log.journal.message_count() == journalled
         {
             let outbox = &mut self.outboxes[usize::from(queue.shard().0)];
-            return outbox.publish(*queue, message.clone(), None, Some(Box::new(left)));
+            outbox.publish(*queue, message.clone(), None, Some(Box::new(left)));
+            return;
         }
         // The dead message stays in the log until the letter is safe on the other shards.
         let delivered: Arc<dyn ConfirmSink> = Arc::new(LetterDelivered {
@@ -153,25 +156,34 @@ impl Shard {
         options: &PublishOptions<'_>,
     ) -> Option<Enqueued> {
         if queue.shard() == self.id {
-            return match self.enqueue(queue, message, options.confirm) {
+            return match self.enqueue(queue, message, options.confirm, None) {
                 // The answer comes when it is on disk.
                 Enqueued::Logged(_) => None,
                 enqueued => Some(enqueued),
             };
         }
-        self.outboxes[usize::from(queue.shard().0)].publish(queue, message, options.confirm, None);
+        let shard = queue.shard().0;
+        let outbox = &mut self.outboxes[usize::from(shard)];
+        if self.log.journal.has_messages() {
+            let copy = message.clone();
+            let (batch, item) = outbox.publish(queue, message, options.confirm, None);
+            self.log.journal.leaves(&copy, (shard, batch, item));
+        } else {
+            outbox.publish(queue, message, options.confirm, None);
+        }
         None
     }
 }
 
 impl Outbox {
+    /// Adds a message; answers which item of which batch it is.
     fn publish(
         &mut self,
         queue: QueueId,
         message: Message,
         confirm: Option<(u64, &Arc<dyn ConfirmSink>)>,
         left: Option<Box<Left>>,
-    ) {
+    ) -> (usize, usize) {
         let reply = confirm.map(|(_, sink)| sink);
         let same = self.publishes.last().is_some_and(|batch| match (&batch.reply, reply) {
             (Some(a), Some(b)) => Arc::ptr_eq(a, b),
@@ -181,10 +193,11 @@ impl Outbox {
         if !same {
             self.publishes.push(PublishBatch { items: Vec::new(), reply: reply.cloned() });
         }
-        if let Some(batch) = self.publishes.last_mut() {
-            let token = confirm.map(|(token, _)| token);
-            batch.items.push(PublishItem { queue, message, token, left });
-        }
+        let batch = self.publishes.len() - 1;
+        let items = &mut self.publishes[batch].items;
+        let token = confirm.map(|(token, _)| token);
+        items.push(PublishItem { queue, message, token, left, written: None });
+        (batch, items.len() - 1)
     }
 }
 
@@ -220,7 +233,7 @@ impl Publisher for RemotePublisher {
         message: Message,
     ) -> Result<PublishOutcome, AmqpError> {
         let routed = route(&mut self.walk, options, message, Keys::All)?;
-        Ok(settle_outcome(&self.walk, routed, |queue, message| {
+        Ok(settle_outcome(&self.walk, routed, None, |queue, message| {
             self.outboxes[usize::from(queue.shard().0)].publish(
                 queue,
                 message,
@@ -232,9 +245,12 @@ impl Publisher for RemotePublisher {
     }
 }
 
+/// Puts the message into the queues that the walk found; those of the shard `home` come first, so
+/// that the others can refer to the record that was written for them.
 fn settle_outcome(
     walk: &Walk,
     routed: Routed,
+    home: Option<ShardId>,
     mut dispatch: impl FnMut(QueueId, Message) -> Option<Enqueued>,
 ) -> PublishOutcome {
     let message = match routed {
@@ -248,9 +264,14 @@ fn settle_outcome(
         None => pending += 1,
         Some(enqueued) => rejected |= enqueued == Enqueued::Rejected,
     };
-    if let Some((&last, others)) = walk.queues().split_last() {
-        others.iter().for_each(|&queue| put(queue, message.clone()));
-        put(last, message);
+    match (walk.queues(), home) {
+        (&[queue], _) => put(queue, message),
+        (queues, None) => queues.iter().for_each(|&queue| put(queue, message.clone())),
+        (queues, Some(home)) => {
+            let (near, far): (SmallVec<[_; 8]>, SmallVec<[_; 8]>) =
+                queues.iter().partition(|queue| queue.shard() == home);
+            near.iter().chain(&far).for_each(|&&queue| put(queue, message.clone()));
+        }
     }
     PublishOutcome::Routed { pending, rejected }
 }

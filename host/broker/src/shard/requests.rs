@@ -93,7 +93,7 @@ impl Shard {
         if let Some(slot) = self.slot(queue) {
             let message = delivery.message.clone();
             if let Some(target) = slot.queue.undeliver(consumer, delivery) {
-                self.journal_enqueued(queue.slot(), target, &message, None);
+                self.journal_enqueued(queue.slot(), target, &message, None, None);
             }
             self.mark_dirty(queue.slot());
         }
@@ -102,7 +102,8 @@ impl Shard {
     /// Fetches the next message (`basic.get`), and how many are left.
     ///
     /// # Errors
-    /// `NOT_FOUND` (404) for a queue that is gone.
+    /// `NOT_FOUND` (404) for a queue that is gone, `INTERNAL_ERROR` (541) where the disk can't be
+    /// read.
     pub fn fetch(
         &mut self,
         queue: QueueId,
@@ -110,6 +111,7 @@ impl Shard {
     ) -> Result<Option<(Delivery, u64)>, AmqpError> {
         // What leaves the queue must have its place in the log by then.
         self.append_journal();
+        self.read_front(queue)?;
         let now_ms = self.now_ms;
         let slot = self.slot(queue).ok_or_else(gone)?;
         let fetched = slot.queue.fetch(now_ms, no_ack);
@@ -197,6 +199,6 @@ impl Shard {
     }
 }
 
-fn gone() -> AmqpError {
+pub(super) fn gone() -> AmqpError {
     AmqpError::not_found("the queue was deleted")
 }

@@ -33,6 +33,10 @@ pub(super) struct QueueView {
     message_bytes: u64,
     message_bytes_ready: u64,
     message_bytes_unacknowledged: u64,
+    /// Ready messages that are on disk alone.
+    messages_paged_out: u64,
+    /// Bytes of memory that messages take.
+    message_bytes_ram: u64,
     message_stats: MessageStats,
 }
 
@@ -95,6 +99,8 @@ impl QueueView {
             message_bytes: stats.ready_bytes + stats.unacked_bytes,
             message_bytes_ready: stats.ready_bytes,
             message_bytes_unacknowledged: stats.unacked_bytes,
+            messages_paged_out: stats.paged_out,
+            message_bytes_ram: stats.resident_bytes,
             message_stats: stats.into(),
         }
     }

@@ -81,6 +81,13 @@ settings! {
         shards: u16 = 0, 0..=limits::SHARDS_MAX;
         /// Resident memory above which publishers wait, in bytes; 0 for 60 % of the machine's.
         memory_limit_bytes: u64 = 0, 0..=u64::MAX;
+        /// Memory that the ready messages of one queue may take, in bytes, where they are on disk
+        /// anyway; the rest is read when it is wanted.
+        queue_memory_bytes: u64 = limits::QUEUE_MEMORY, limits::QUEUE_MEMORY_MIN..=u64::MAX;
+        /// The same for transient messages, which are written to disk beyond it; at least
+        /// `queue_memory_bytes` is taken.
+        queue_transient_memory_bytes: u64 =
+            limits::QUEUE_TRANSIENT_MEMORY, limits::QUEUE_MEMORY_MIN..=u64::MAX;
         /// Free disk below which publishers wait, in bytes.
         disk_free_limit_bytes: u64 = 50 * MIB, 0..=u64::MAX;
     }

@@ -1,11 +1,16 @@
 //! Random steps, performed by the queue and by the model.
 
 use proptest::prelude::*;
-use shunt_types::{ExchangeName, Properties};
+use shunt_storage::RecordPosition;
+use shunt_types::{ExchangeName, Message, Properties};
 
 use super::model::Model;
 use super::{message, queue};
-use crate::queue::{ConsumerOptions, DeadLetterTarget, Overflow, Queue, QueueSettings, Settlement};
+use crate::durable::{QueueUid, Target};
+use crate::queue::{
+    ConsumerOptions, DeadLetterTarget, Enqueued, MemoryBudget, Overflow, Paged, Queue,
+    QueueSettings, QueueStats, Settlement, Wanted,
+};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -13,6 +18,7 @@ enum Step {
         priority: u8,
         ttl_ms: Option<u64>,
         size: usize,
+        persistent: bool,
     },
     Subscribe {
         no_ack: bool,
@@ -44,8 +50,11 @@ fn step() -> impl Strategy<Value = Step> {
     let settlement =
         prop::sample::select(vec![Settlement::Ack, Settlement::Requeue, Settlement::Reject]);
     prop_oneof![
-        8 => (0..4u8, prop::option::weighted(0.3, 0..20u64), 0..6usize)
-            .prop_map(|(priority, ttl_ms, size)| Step::Enqueue { priority, ttl_ms, size }),
+        8 => (0..4u8, prop::option::weighted(0.3, 0..20u64), 0..6usize, any::<bool>()).prop_map(
+            |(priority, ttl_ms, size, persistent)| {
+                Step::Enqueue { priority, ttl_ms, size, persistent }
+            }
+        ),
         2 => (any::<bool>(), prop::bool::weighted(0.1), 0..4u16, 0..2i64).prop_map(
             |(no_ack, exclusive, prefetch, priority)| {
                 Step::Subscribe { no_ack, exclusive, prefetch, priority }
@@ -96,9 +105,48 @@ fn settings() -> impl Strategy<Value = QueueSettings> {
     })
 }
 
+/// How much of the queue is in memory: all of it, or what a durable or a transient queue keeps.
+fn memory() -> impl Strategy<Value = Option<(bool, MemoryBudget)>> {
+    let budget = (0..1_000u64, 0..1_000u64)
+        .prop_map(|(logged, more)| MemoryBudget { logged, unlogged: logged + more });
+    prop::option::weighted(0.7, (any::<bool>(), budget))
+}
+
+/// A log that only remembers: each message, and how many queues have use for it.
+#[derive(Default)]
+struct Log(Vec<(Message, bool)>);
+
+impl Log {
+    fn write(&mut self, message: Message) -> RecordPosition {
+        self.0.push((message, true));
+        RecordPosition { segment: 1, offset: self.0.len() as u32 - 1, size: 1 }
+    }
+
+    fn read(&self, wanted: Vec<Wanted>) -> Vec<(Wanted, Paged)> {
+        let read = |wanted: Wanted| {
+            let (message, is_live) = &self.0[wanted.position.offset as usize];
+            assert!(is_live, "a segment that holds it might be gone");
+            (wanted, Paged::Read(message.clone()))
+        };
+        wanted.into_iter().map(read).collect()
+    }
+
+    fn free(&mut self, position: RecordPosition) {
+        if position.size > 0 {
+            let is_live = &mut self.0[position.offset as usize].1;
+            assert!(std::mem::replace(is_live, false), "given back twice");
+        }
+    }
+
+    fn live(&self) -> Vec<u32> {
+        (0..).zip(&self.0).filter(|(_, (_, is_live))| *is_live).map(|(at, _)| at).collect()
+    }
+}
+
 /// Both, and the time.
 struct Pair {
     queue: Queue,
+    log: Log,
     model: Model,
     now_ms: u64,
     published: u32,
@@ -112,16 +160,24 @@ impl Pair {
     fn perform(&mut self, step: Step) {
         let now_ms = self.now_ms;
         match step {
-            Step::Enqueue { priority, ttl_ms, size } => {
+            Step::Enqueue { priority, ttl_ms, size, persistent } => {
                 self.published += 1;
                 let properties = Properties {
                     priority: Some(priority),
+                    delivery_mode: persistent.then_some(2),
                     expiration: ttl_ms.as_ref().map(u64::to_string),
                     ..Properties::default()
                 };
                 let message = message(&self.published.to_string(), &properties, &vec![0; size]);
                 let expected = self.model.enqueue(now_ms, message.clone());
-                assert_eq!(self.queue.enqueue(now_ms, message), expected);
+                let enqueued = match self.queue.enqueue(now_ms, message.clone()) {
+                    Enqueued::Logged(target) | Enqueued::Paged(target) => {
+                        self.write(target, message);
+                        Enqueued::Accepted
+                    }
+                    other => other,
+                };
+                assert_eq!(enqueued, expected);
             }
             Step::Subscribe { no_ack, exclusive, prefetch, priority } => {
                 let options = ConsumerOptions { no_ack, exclusive, prefetch, priority };
@@ -193,9 +249,28 @@ impl Pair {
         }
     }
 
+    fn write(&mut self, target: Target, message: Message) {
+        let position = self.log.write(message);
+        self.queue.set_stored(target.sequence, position, 1);
+    }
+
+    /// What consumers need is read, as often as expiry brings another message to the head.
+    fn next_delivery(&mut self) -> Option<(crate::queue::ConsumerId, crate::ports::Delivery)> {
+        loop {
+            let found = self.queue.next_delivery(self.now_ms);
+            let wanted = self.queue.take_wanted(self.now_ms);
+            if found.is_some() || wanted.is_empty() {
+                self.queue.take_paged(self.now_ms, self.log.read(wanted));
+                return found;
+            }
+            let lost = self.queue.take_paged(self.now_ms, self.log.read(wanted));
+            assert_eq!(lost, 0);
+        }
+    }
+
     fn deliver(&mut self, taken: bool) {
         let expected = self.model.next_delivery(self.now_ms);
-        let found = self.queue.next_delivery(self.now_ms);
+        let found = self.next_delivery();
         let (Some((consumer, delivery)), Some((wanted, entry))) = (found, expected.clone()) else {
             assert!(expected.is_none(), "a message is stuck");
             return;
@@ -207,12 +282,17 @@ impl Pair {
             self.model.handed_out(entry, delivery.id, Some(consumer));
         } else {
             self.model.undeliver(consumer, entry, delivery.id);
-            self.queue.undeliver(consumer, delivery);
+            let message = delivery.message.clone();
+            if let Some(target) = self.queue.undeliver(consumer, delivery) {
+                self.write(target, message);
+            }
         }
     }
 
     fn fetch(&mut self, no_ack: bool) {
         let expected = self.model.fetch(self.now_ms, no_ack);
+        let wanted = self.queue.front_away(self.now_ms, 600);
+        self.queue.take_paged(self.now_ms, self.log.read(wanted));
         let found = self.queue.fetch(self.now_ms, no_ack);
         assert_eq!(found.is_some(), expected.is_some());
         if let (Some((delivery, left)), Some(entry)) = (found, expected) {
@@ -224,11 +304,32 @@ impl Pair {
     }
 
     fn check(&mut self) {
-        let dead = self.queue.take_dead();
-        let dead = dead.iter().map(|dead| (dead.message.routing_key().to_owned(), dead.reason));
+        let dead = self.queue.take_dead(usize::MAX);
+        let dead = dead.into_iter().map(|dead| {
+            let message = dead
+                .message
+                .unwrap_or_else(|| self.log.0[dead.stored.position.offset as usize].0.clone());
+            dead.left.into_iter().for_each(|left| self.log.free(left.position));
+            (message.routing_key().to_owned(), dead.reason)
+        });
         assert_eq!(dead.collect::<Vec<_>>(), std::mem::take(&mut self.model.dead));
-        assert_eq!(self.queue.stats(), self.model.stats());
+        let stats = self.queue.stats();
+        let known = QueueStats { paged_out: 0, resident_bytes: 0, ..stats };
+        assert_eq!(known, self.model.stats());
         assert!(self.model.accounts_for_all());
+        assert!(stats.paged_out <= stats.ready);
+        self.check_log();
+    }
+
+    /// The log keeps exactly what the queue has use for.
+    fn check_log(&mut self) {
+        self.queue.take_left().into_iter().for_each(|left| self.log.free(left.position));
+        let purged = self.queue.take_purged().map(|purged| purged.dropped).unwrap_or_default();
+        purged.into_iter().for_each(|stored| self.log.free(stored.position));
+        let stored = self.queue.all_stored().into_iter().map(|stored| stored.position);
+        let mut stored: Vec<_> = stored.filter(|at| at.size > 0).map(|at| at.offset).collect();
+        stored.sort_unstable();
+        assert_eq!(stored, self.log.live());
     }
 }
 
@@ -237,10 +338,17 @@ proptest! {
     #[test]
     fn the_queue_does_what_the_model_does(
         settings in settings(),
+        memory in memory(),
         steps in prop::collection::vec(step(), 0..80),
     ) {
+        let mut queue = queue(settings.clone());
+        if let Some((is_durable, budget)) = memory {
+            queue.set_memory_budget(budget);
+            queue = if is_durable { queue.with_log(QueueUid(1)) } else { queue };
+        }
         let mut pair = Pair {
-            queue: queue(settings.clone()),
+            queue,
+            log: Log::default(),
             model: Model::new(settings),
             now_ms: 0,
             published: 0,
