@@ -18,8 +18,11 @@ fn perf(node: &Node, action: &[&str], options: &str) -> Command {
 /// What a run that succeeded printed, as JSON.
 #[track_caller]
 fn report(node: &Node, action: &[&str], options: &str) -> Value {
-    let output =
-        perf(node, action, options).args(["--output", "json", "-i", "0"]).output().unwrap();
+    let mut call = perf(node, action, options);
+    if action != ["scale"] {
+        call.args(["--interval", "0"]);
+    }
+    let output = call.args(["--output", "json"]).output().unwrap();
     assert!(output.status.success(), "{options}: {output:?}");
     serde_json::from_slice(&output.stdout).unwrap()
 }

@@ -3,7 +3,6 @@
 use parking_lot::Mutex;
 
 use crate::process::{self, Usage};
-use crate::scenario::Scenario;
 use crate::uri::AmqpUri;
 
 /// The process whose costs are reported.
@@ -17,15 +16,15 @@ pub(crate) struct BrokerProcess {
 impl BrokerProcess {
     /// The process that `--broker-pid` names, or the one that listens on the port if the broker is
     /// on this machine; `None` where its costs can't be known.
-    pub(crate) fn find(scenario: &Scenario) -> anyhow::Result<Option<Self>> {
-        if let Some(pid) = scenario.broker_pid {
+    pub(crate) fn find(uri: &AmqpUri, pid: Option<u32>) -> anyhow::Result<Option<Self>> {
+        if let Some(pid) = pid {
             let last = Mutex::new(process::usage(&pid.to_string())?);
             return Ok(Some(Self { pid, last }));
         }
-        if !is_local(&scenario.uri) {
+        if !is_local(uri) {
             return Ok(None);
         }
-        let process = process::listening_on(scenario.uri.port).and_then(|pid| {
+        let process = process::listening_on(uri.port).and_then(|pid| {
             let last = Mutex::new(process::usage(&pid.to_string()).ok()?);
             Some(Self { pid, last })
         });

@@ -109,3 +109,37 @@ pub fn run(command: &PerfCommand, out: &mut impl Write) -> anyhow::Result<()> {
     anyhow::ensure!(report.is_clean(), "not every message arrived as it should");
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory as _, Parser};
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    #[command(disable_help_flag = true)]
+    struct Line {
+        #[command(flatten)]
+        perf: PerfCommand,
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Line::command().debug_assert();
+    }
+
+    #[test]
+    fn every_example_can_be_read() {
+        let examples = EXAMPLES.lines().chain(COMPARE_EXAMPLES.lines());
+        let examples = examples.filter_map(|line| line.trim().strip_prefix("shunt perf "));
+        for example in examples {
+            // What follows several spaces is for people; quotes are the shell's.
+            let line = example.split("   ").next().unwrap_or(example).replace('\'', "");
+            let words = line.split_whitespace().filter(|word| !word.starts_with("x-wasm"));
+            if !line.contains("-t x-wasm") {
+                let read = Line::try_parse_from(["perf"].into_iter().chain(words));
+                assert!(read.is_ok(), "{example}: {read:?}");
+            }
+        }
+    }
+}

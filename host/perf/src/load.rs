@@ -34,7 +34,7 @@ pub(crate) fn run(scenario: &Scenario, numbered: bool, flow: &Flow) -> anyhow::R
     scenario.check()?;
     let mut topology = Topology::plan(scenario)?;
     let mut control = connect(scenario)?;
-    let broker = BrokerProcess::find(scenario)?;
+    let broker = BrokerProcess::find(&scenario.uri, scenario.broker_pid)?;
     let report = topology
         .declare(&mut control, scenario)
         .and_then(|()| load(scenario, &topology, broker.as_ref(), numbered, flow));

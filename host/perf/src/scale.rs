@@ -1,6 +1,7 @@
 //! What is declared and not used: its cost in bytes of the broker's memory.
 
-use clap::Args;
+use anyhow::Context as _;
+use clap::{ArgAction, Args};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::{Value as Json, json};
 use shunt_amqp_codec::method::{
@@ -14,8 +15,9 @@ use crate::broker::BrokerProcess;
 use crate::clock::{elapsed, now_ns};
 use crate::connection::{Connection, EncodedTable};
 use crate::report::rounded;
-use crate::scenario::{Output, Scenario};
+use crate::scenario::{Flag, Output};
 use crate::topology::CHANNEL;
+use crate::uri::AmqpUri;
 
 /// Declarations that are sent at once, the last of which is answered.
 const BATCH: u32 = 500;
@@ -42,9 +44,30 @@ pub(crate) struct ScaleArgs {
     /// Keep what was declared, to measure something else beside it
     #[arg(long)]
     keep: bool,
-    /// The broker; durability, exchange type and output are those of these options too
-    #[command(flatten)]
-    scenario: Scenario,
+    /// The broker
+    #[arg(short = 'h', long, default_value = "amqp://guest:guest@127.0.0.1:5672/")]
+    uri: AmqpUri,
+    /// `persistent`: durable queues and exchange
+    #[arg(short = 'f', long = "flag", value_name = "FLAG", value_delimiter = ',')]
+    flags: Vec<Flag>,
+    /// Type of the exchange
+    #[arg(short = 't', long = "type", value_name = "TYPE", default_value = "direct")]
+    exchange_type: String,
+    /// The broker's process; by itself the one of this machine that listens on the port
+    #[arg(long, value_name = "PID")]
+    broker_pid: Option<u32>,
+    /// Form of the result
+    #[arg(long, value_enum, default_value = "human")]
+    output: Output,
+    /// Print help
+    #[arg(short = '?', long, action = ArgAction::Help)]
+    help: Option<bool>,
+}
+
+impl ScaleArgs {
+    fn durable(&self) -> bool {
+        self.flags.contains(&Flag::Persistent)
+    }
 }
 
 /// What one kind of thing cost.
@@ -58,22 +81,23 @@ struct Cost {
 
 /// Declares, measures and deletes; returns what to print.
 pub(crate) fn scale(arguments: &ScaleArgs) -> anyhow::Result<String> {
-    let scenario = &arguments.scenario;
-    let broker = BrokerProcess::find(scenario)?.ok_or_else(|| {
+    let found = BrokerProcess::find(&arguments.uri, arguments.broker_pid)?;
+    let broker = found.ok_or_else(|| {
         anyhow::anyhow!("whose memory? The broker is no process of this machine: --broker-pid")
     })?;
-    let mut control = Connection::open(&scenario.uri)?;
+    let mut control = Connection::open(&arguments.uri)
+        .with_context(|| format!("connecting to {}", arguments.uri.address()))?;
     control.open_channel(CHANNEL)?;
     let prefix = format!("shunt-scale-{}", std::process::id());
     let mut costs = Vec::new();
     if arguments.connections > 0 {
-        costs.push(connections(scenario, &broker, arguments.connections)?);
+        costs.push(connections(arguments, &broker, arguments.connections)?);
     }
     if arguments.queues > 0 {
         let count = arguments.queues;
         let name = |index: u32| format!("{prefix}-q{index:07}");
         costs.push(measured(&broker, "queue", count, || {
-            declare_queues(&mut control, scenario, count, &name)
+            declare_queues(&mut control, arguments, count, &name)
         })?);
         if !arguments.keep {
             delete_queues(&mut control, count, &name)?;
@@ -81,11 +105,11 @@ pub(crate) fn scale(arguments: &ScaleArgs) -> anyhow::Result<String> {
     }
     if arguments.bindings > 0 {
         let name = |index: u32| format!("{prefix}-b{index}");
-        declare_queues(&mut control, scenario, BOUND_QUEUES, &name)?;
-        declare_exchange(&mut control, scenario, &prefix)?;
+        declare_queues(&mut control, arguments, BOUND_QUEUES, &name)?;
+        declare_exchange(&mut control, arguments, &prefix)?;
         let count = arguments.bindings;
         costs.push(measured(&broker, "binding", count, || {
-            bind(&mut control, scenario, &prefix, count, &name)
+            bind(&mut control, arguments, &prefix, count, &name)
         })?);
         if !arguments.keep {
             let delete = ExchangeDelete { exchange: &prefix, if_unused: false, no_wait: false };
@@ -95,7 +119,7 @@ pub(crate) fn scale(arguments: &ScaleArgs) -> anyhow::Result<String> {
     }
     anyhow::ensure!(!costs.is_empty(), "nothing to declare: --connections, --queues or --bindings");
     control.close()?;
-    Ok(match scenario.output {
+    Ok(match arguments.output {
         Output::Human => costs.iter().map(Cost::line).collect(),
         Output::Json => {
             let rows: Vec<Json> = costs.iter().map(Cost::json).collect();
@@ -105,12 +129,12 @@ pub(crate) fn scale(arguments: &ScaleArgs) -> anyhow::Result<String> {
 }
 
 /// Opens connections, which end when this returns.
-fn connections(scenario: &Scenario, broker: &BrokerProcess, count: u32) -> anyhow::Result<Cost> {
+fn connections(arguments: &ScaleArgs, broker: &BrokerProcess, count: u32) -> anyhow::Result<Cost> {
     raise_file_limit(u64::from(count) + FILES_SPARE)?;
     let mut open = Vec::new();
     measured(broker, "connection with a channel", count, || {
         for index in 0..count {
-            let connection = Connection::open(&scenario.uri).and_then(|mut connection| {
+            let connection = Connection::open(&arguments.uri).and_then(|mut connection| {
                 connection.open_channel(CHANNEL)?;
                 Ok(connection.idle())
             });
@@ -144,7 +168,7 @@ fn measured(
 
 fn declare_queues(
     control: &mut Connection,
-    scenario: &Scenario,
+    arguments: &ScaleArgs,
     count: u32,
     name: &dyn Fn(u32) -> String,
 ) -> anyhow::Result<()> {
@@ -153,7 +177,7 @@ fn declare_queues(
         let declare = QueueDeclare {
             queue: &queue,
             passive: false,
-            durable: scenario.persistent(),
+            durable: arguments.durable(),
             exclusive: false,
             auto_delete: false,
             no_wait,
@@ -177,14 +201,14 @@ fn delete_queues(
 
 fn declare_exchange(
     control: &mut Connection,
-    scenario: &Scenario,
+    arguments: &ScaleArgs,
     name: &str,
 ) -> anyhow::Result<()> {
     let declare = ExchangeDeclare {
         exchange: name,
-        kind: &scenario.exchange_type,
+        kind: &arguments.exchange_type,
         passive: false,
-        durable: scenario.persistent(),
+        durable: arguments.durable(),
         auto_delete: false,
         internal: false,
         no_wait: false,
@@ -196,20 +220,20 @@ fn declare_exchange(
 
 fn bind(
     control: &mut Connection,
-    scenario: &Scenario,
+    arguments: &ScaleArgs,
     exchange: &str,
     count: u32,
     queue: &dyn Fn(u32) -> String,
 ) -> anyhow::Result<()> {
     let queues: Vec<String> = (0..BOUND_QUEUES).map(queue).collect();
     in_batches(control, count, QueueBindOk::ID, |bytes, index, no_wait| {
-        let mut arguments = FieldTable::new();
-        if scenario.exchange_type == "headers" {
-            arguments.insert("x-match", Value::from("all"));
-            arguments.insert("customer", Value::from(format!("c{index:07}")));
+        let mut table = FieldTable::new();
+        if arguments.exchange_type == "headers" {
+            table.insert("x-match", Value::from("all"));
+            table.insert("customer", Value::from(format!("c{index:07}")));
         }
-        let arguments = EncodedTable::new(&arguments);
-        let key = match scenario.exchange_type.as_str() {
+        let table = EncodedTable::new(&table);
+        let key = match arguments.exchange_type.as_str() {
             "topic" => format!("area{}.*.item{index:07}", index % 16),
             _ => format!("area{}.item{index:07}", index % 16),
         };
@@ -218,7 +242,7 @@ fn bind(
             exchange,
             routing_key: &key,
             no_wait,
-            arguments: arguments.as_ref(),
+            arguments: table.as_ref(),
         };
         put_method(bytes, CHANNEL, bind);
     })
