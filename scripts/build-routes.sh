@@ -95,7 +95,7 @@ build_rust() {
 build_c() {
     command -v clang-19 >/dev/null && command -v wasm-ld-19 >/dev/null || install_packages clang-19 lld-19
     clang-19 --target=wasm32 -O2 -std=c11 -ffreestanding -nostdlib -I "$root/sdk/c/include" \
-        -Wl,--no-entry -Wl,--strip-all -Wl,-z,stack-size=16384 -o "$2" "$1"
+        -Wl,--no-entry -Wl,--strip-all -Wl,--stack-first -Wl,-z,stack-size=16384 -o "$2" "$1"
 }
 
 build_go() {
