@@ -35,6 +35,12 @@ pub enum FolderError {
         /// The folder.
         path: PathBuf,
     },
+    /// There is no folder, or one without a mark, where one must be.
+    #[error("{path}: no data folder of shunt", path = path.display())]
+    NoDataFolder {
+        /// The folder.
+        path: PathBuf,
+    },
     /// The marker is no marker.
     #[error("{path}: not the mark of a data folder of shunt", path = path.display())]
     MarkerDamaged {
@@ -89,6 +95,20 @@ impl DataFolder {
         Ok(Self { path: path.to_owned(), _lock: lock })
     }
 
+    /// Opens a folder that is marked; makes nothing but the lock.
+    pub fn open_existing(path: &Path) -> Result<Self, FolderError> {
+        let missing = || FolderError::NoDataFolder { path: path.to_owned() };
+        if !path.is_dir() {
+            return Err(missing());
+        }
+        let io = |source| FolderError::Io { path: path.to_owned(), source };
+        if !is_marked(&FolderDisk::open(path).map_err(io)?)? {
+            return Err(missing());
+        }
+        let lock = FolderLock::take(path).map_err(FolderError::Locked)?;
+        Ok(Self { path: path.to_owned(), _lock: lock })
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -98,6 +118,11 @@ impl DataFolder {
     pub fn disk(&self, name: &str) -> Result<FolderDisk, FolderError> {
         let path = self.path.join(name);
         FolderDisk::open(&path).map_err(|source| FolderError::Io { path, source })
+    }
+
+    /// The disk of a folder in it, if there is one.
+    pub fn existing_disk(&self, name: &str) -> Result<Option<FolderDisk>, FolderError> {
+        self.path.join(name).is_dir().then(|| self.disk(name)).transpose()
     }
 }
 
@@ -192,6 +217,20 @@ mod tests {
         check_refused(place.path(), text);
         std::fs::write(&marker, "hello").unwrap();
         check_refused(place.path(), "FOLDER/shunt.version: not the mark of a data folder of shunt");
+    }
+
+    #[test]
+    fn what_must_be_there_is_not_made() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("data");
+        let refused = |path| matches!(path, Err(FolderError::NoDataFolder { .. }));
+        assert!(refused(DataFolder::open_existing(&path)) && !path.exists());
+        assert!(refused(DataFolder::open_existing(place.path())));
+        assert_eq!(std::fs::read_dir(place.path()).unwrap().count(), 0);
+        drop(DataFolder::open(&path).unwrap());
+        let folder = DataFolder::open_existing(&path).unwrap();
+        assert!(folder.existing_disk("messages").unwrap().is_none());
+        assert!(matches!(DataFolder::open_existing(&path), Err(FolderError::Locked(_))));
     }
 
     #[test]

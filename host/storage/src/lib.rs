@@ -58,6 +58,7 @@
 //! ```
 
 mod batch;
+mod check;
 mod disk;
 mod faulty;
 mod folder;
@@ -66,12 +67,15 @@ mod lock;
 mod log;
 mod record;
 mod recover;
+mod repair;
 mod scan;
 mod segments;
 mod snapshot;
+mod verdict;
 mod writer;
 
 pub use batch::{AppendError, Batch};
+pub use check::{FileCheck, LogRole, check_log};
 pub use disk::{Disk, DiskFile, FolderDisk};
 pub use faulty::{Faults, FaultyDisk};
 pub use folder::{DataFolder, FolderError};
@@ -79,6 +83,7 @@ pub use lock::{FolderLock, LockError};
 pub use log::{MetadataLog, Position, SyncOutcome};
 pub use record::{KIND_MAX, RECORD_SIZE_MAX, SPLIT_KIND_MIN};
 pub use recover::{CutTail, Damage, OpenError, Recovered};
+pub use repair::{Repair, repair_log};
 pub use segments::{
     OwnedRecord, ReadError, RecordPosition, RecordRef, RecoveryProgress, SegmentInfo, SegmentLog,
     SegmentLogOptions, SegmentRecovery, SegmentWriter,

@@ -35,6 +35,8 @@ pub(crate) const KIND_SEGMENT_END: u8 = 252;
 pub(crate) const KIND_SNAPSHOT_PART: u8 = 254;
 /// Kind of a snapshot's last record; its payload is the size (u64) of all parts.
 pub(crate) const KIND_SNAPSHOT_END: u8 = 253;
+/// Kind of a record that a repair put in the place of damaged bytes: it says nothing.
+pub(crate) const KIND_REMOVED: u8 = 249;
 /// Kind of a part of an index.
 pub(crate) const KIND_INDEX_PART: u8 = 251;
 /// Kind of an index's last record.

@@ -12,11 +12,13 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 
+use crate::check::is_unfinished;
 use crate::disk::{Disk, read_all};
 use crate::header::{self, FORMAT_VERSION, FileRole, HEADER_SIZE};
-use crate::record::KIND_BATCH;
+use crate::record::KIND_MAX;
 use crate::scan::Scan;
 use crate::snapshot;
+use crate::verdict::judge;
 
 /// The reason of a [`Damage`] that is a file, or several, that should be there.
 pub(crate) const MISSING: &str = "the file is missing";
@@ -170,10 +172,7 @@ pub(crate) fn recover(disk: &dyn Disk) -> Result<(Recovered, Plan), OpenError> {
 fn stale(names: &[String], first: u64) -> Vec<String> {
     let replaced = |role: FileRole, name: &str| role.number(name).is_some_and(|n| n < first);
     let is_stale = |name: &&String| {
-        let unfinished = name.strip_suffix(".tmp");
-        replaced(FileRole::Log, name)
-            || replaced(FileRole::Snapshot, name)
-            || unfinished.is_some_and(|name| FileRole::Snapshot.number(name).is_some())
+        replaced(FileRole::Log, name) || replaced(FileRole::Snapshot, name) || is_unfinished(name)
     };
     names.iter().filter(is_stale).cloned().collect()
 }
@@ -195,38 +194,27 @@ fn read_file(
         plan.next_number = number;
         return Ok(());
     }
-    if !has_header {
-        let size = bytes.len().min(HEADER_SIZE) as u64;
-        let reason = BAD_HEADER;
-        recovered.damaged.push(Damage { path: path.clone(), offset: 0, size, reason });
-    }
-
     let scan = Scan::of(&bytes, number);
-    // Batches go on in a file only if it is whole at its start, so that it can be named later.
-    let may_append = is_last && has_header;
-    let torn = scan.gaps.iter().find(|gap| may_append && gap.from >= scan.synced_to);
-    let end = torn.map_or(scan.end, |gap| gap.from);
-    for gap in scan.gaps.iter().filter(|gap| gap.from < end) {
+    let verdict = judge(FileRole::Log, &scan, &bytes, has_header, is_last);
+    for flaw in &verdict.flaws {
         recovered.damaged.push(Damage {
             path: path.clone(),
-            offset: gap.from as u64,
-            size: (gap.to - gap.from) as u64,
-            reason: gap.reason,
+            offset: flaw.range.start as u64,
+            size: flaw.range.len() as u64,
+            reason: flaw.reason,
         });
         plan.damaged.insert(number);
     }
-    if torn.is_some() {
+    let end = verdict.end;
+    if verdict.is_torn {
         let (offset, size) = (end as u64, (bytes.len() - end) as u64);
         recovered.cut_tail = Some(CutTail { path, offset, size });
     }
-    if !has_header {
-        plan.damaged.insert(number);
-    }
     let commands = scan.records(&bytes).take_while(|record| record.offset < end);
-    let commands = commands.filter(|record| record.kind != KIND_BATCH);
+    let commands = commands.filter(|record| record.kind <= KIND_MAX);
     recovered.commands.extend(commands.map(|record| (record.kind, record.payload.to_vec())));
     plan.log_size += bytes.len() as u64;
-    if may_append {
+    if verdict.may_append {
         plan.last = Some(LastFile { number, synced_to: scan.synced_to as u64, end: end as u64 });
     }
     Ok(())

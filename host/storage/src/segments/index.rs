@@ -45,7 +45,7 @@ pub(super) struct Entry<'a> {
 
 /// Collects a segment's index while the segment is written or read.
 #[derive(Debug)]
-pub(super) struct IndexBuilder {
+pub(crate) struct IndexBuilder {
     number: u64,
     /// The file so far.
     bytes: Vec<u8>,
@@ -60,7 +60,7 @@ pub(super) struct IndexBuilder {
 
 impl IndexBuilder {
     /// Nothing yet; at most as many bytes, beyond which there will be none.
-    pub(super) fn new(number: u32, size_max: u64) -> Self {
+    pub(crate) fn new(number: u32, size_max: u64) -> Self {
         Self {
             number: u64::from(number),
             bytes: header::encode(FileRole::Index, u64::from(number)),
@@ -73,7 +73,7 @@ impl IndexBuilder {
     }
 
     /// Adds records that stand one after the other in the segment, from `offset` on.
-    pub(super) fn add_records(&mut self, bytes: &[u8], offset: u64) {
+    pub(crate) fn add_records(&mut self, bytes: &[u8], offset: u64) {
         let mut at = 0;
         while let Some((kind, payload, next)) = record::reread(bytes, at) {
             self.add_record((offset + at as u64) as u32, kind, payload);
@@ -131,7 +131,7 @@ impl IndexBuilder {
     }
 
     /// The index's bytes, if the segment is to have one.
-    pub(super) fn finish(mut self, size: u64, tail: u32) -> Option<Vec<u8>> {
+    pub(crate) fn finish(mut self, size: u64, tail: u32) -> Option<Vec<u8>> {
         if self.given_up || !self.ended {
             return None;
         }
@@ -160,6 +160,11 @@ pub(super) fn tail(segment: &dyn DiskFile, size: u64) -> io::Result<u32> {
     let length = size.min(TAIL_SIZE as u64);
     let read = segment.read_at(size - length, &mut bytes[..length as usize])?;
     Ok(crc32c::crc32c(&bytes[..read]))
+}
+
+/// As [`tail`], of a segment's bytes.
+pub(crate) fn tail_of(segment: &[u8]) -> u32 {
+    crc32c::crc32c(&segment[segment.len().saturating_sub(TAIL_SIZE)..])
 }
 
 /// Reads an index part by part.
@@ -322,7 +327,7 @@ pub(super) fn segment_of(index: &str) -> Option<u32> {
 
 /// Takes a segment's index away, if it has one. Best effort: without its segment it is taken away
 /// at the next start.
-pub(super) fn remove(disk: &dyn Disk, segment: u32) {
+pub(crate) fn remove(disk: &dyn Disk, segment: u32) {
     let _ = disk.remove(&name(segment));
 }
 

@@ -275,12 +275,13 @@ fn bytes_that_wait_are_counted() {
     assert_eq!(log.unsynced_bytes(), 0);
     disk.set_faults(Faults { space_max: Some(40), ..Faults::default() });
     let (_, first) = append(&log, &[&[7; 1000]]);
+    // From here on nothing more is added to its group.
+    assert!(matches!(told.recv().unwrap(), SyncOutcome::NoSpace(_)));
     let (last, second) = append(&log, &[&[8; 3500]]);
     assert_ne!(first[0].segment, second[0].segment);
-    // With the batch record of each segment, and the end record of the first.
-    let own = 9 + 9 + 9;
+    // With three batch records, and the first segment's end record between.
+    let own = 9 + 9 + 9 + 9;
     assert_eq!(log.unsynced_bytes(), u64::from(first[0].size + second[0].size) + own);
-    assert!(matches!(told.recv().unwrap(), SyncOutcome::NoSpace(_)));
     disk.set_faults(Faults::default());
     wait_for(&told, last);
     assert_eq!(log.unsynced_bytes(), 0);

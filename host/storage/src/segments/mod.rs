@@ -15,7 +15,7 @@
 //! [`Batch`]: crate::Batch
 
 mod handles;
-mod index;
+pub(crate) mod index;
 mod log;
 mod read;
 mod recover;

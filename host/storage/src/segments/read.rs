@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use crate::record::{self, Found, KIND_MAX, RECORD_OVERHEAD};
 use crate::segments::waiting::Source;
 use crate::segments::{ReadError, RecordPosition};
+use crate::verdict::HEAD_TOO_LONG;
 
 /// Most bytes that one read of several records takes.
 pub(super) const RUN_SIZE_MAX: u64 = 1024 * 1024;
@@ -85,9 +86,6 @@ pub(super) fn verify(
     };
     Err(ReadError::Damaged { path: path(), offset: u64::from(at.offset), reason })
 }
-
-/// Why a split record that is whole says nothing.
-pub(super) const HEAD_TOO_LONG: &str = "a record's head is longer than the record";
 
 /// How many of the first records one read takes, and the bytes of their segment that it reads:
 /// neighbours that follow one another in one segment's file, as long as half of the bytes are

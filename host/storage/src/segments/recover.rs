@@ -12,16 +12,17 @@
 
 use std::ops::Range;
 
+use crate::check::is_unfinished;
 use crate::disk::{Disk, DiskFile};
 use crate::header::{self, FileRole, HEADER_SIZE};
-use crate::record::{self, Found, KIND_BATCH, KIND_MAX, KIND_SEGMENT_END, RECORD_OVERHEAD};
-use crate::recover::{BAD_HEADER, CutTail, Damage, LastFile, MISSING, OpenError};
+use crate::record::{self, Found, KIND_MAX, RECORD_OVERHEAD};
+use crate::recover::{CutTail, Damage, LastFile, MISSING, OpenError};
 use crate::scan::Scan;
 use crate::segments::handles::name;
 use crate::segments::index::{self, IndexBuilder, IndexDamaged, IndexReader};
-use crate::segments::read::HEAD_TOO_LONG;
 use crate::segments::waiting::SEGMENT_SIZE_MAX;
 use crate::segments::{RecordPosition, SegmentInfo, SegmentLogOptions};
+use crate::verdict::judge;
 
 /// What was found when the log was opened.
 #[derive(Debug, Default)]
@@ -63,8 +64,8 @@ pub(super) struct Plan {
     pub(super) may_append: bool,
     /// Files that were made for later segments.
     pub(super) unused: Vec<u32>,
-    /// Indexes without their segment.
-    pub(super) stray_indexes: Vec<u32>,
+    /// Files that nobody needs: indexes without their segment, interrupted replacements.
+    pub(super) stray: Vec<String>,
 }
 
 /// Who hears of it.
@@ -162,8 +163,11 @@ impl Reader<'_> {
         let has_segment = |number: &u32| {
             files.binary_search_by_key(number, |file: &SegmentFile| file.number).is_ok()
         };
-        let indexes = names.iter().filter_map(|name| index::segment_of(name));
-        plan.stray_indexes = indexes.filter(|number| !has_segment(number)).collect();
+        let is_stray = |name: &&String| {
+            index::segment_of(name).is_some_and(|number| !has_segment(&number))
+                || is_unfinished(name)
+        };
+        plan.stray = names.iter().filter(is_stray).cloned().collect();
         Ok(files)
     }
 
@@ -224,40 +228,30 @@ impl Reader<'_> {
                 "the file is larger than a segment can be",
             );
         }
-        let damaged_before = self.recovery.damaged.len();
         self.load(number, u64::MAX)?;
-        if !file.has_header {
-            self.damage(number, 0, self.bytes.len().min(HEADER_SIZE), BAD_HEADER);
-        }
         let scan = Scan::of(&self.bytes, u64::from(number));
         // Batches go on in a file only if it is whole at its start, so that it can be named later.
-        let may_cut = is_last && file.has_header;
-        let torn = scan.gaps.iter().find(|gap| may_cut && gap.from >= scan.synced_to);
-        let end = torn.map_or(scan.end, |gap| gap.from);
-        for gap in scan.gaps.iter().filter(|gap| gap.from < end) {
-            self.damage(number, gap.from, gap.to - gap.from, gap.reason);
+        let verdict = judge(FileRole::Segment, &scan, &self.bytes, file.has_header, is_last);
+        for flaw in &verdict.flaws {
+            self.damage(number, flaw.range.start, flaw.range.len(), flaw.reason);
         }
-        if torn.is_some() {
+        let end = verdict.end;
+        if verdict.is_torn {
             let size = (self.bytes.len() - end) as u64;
             let (path, offset) = (self.disk.path(&name(number)), end as u64);
             self.recovery.cut_tail = Some(CutTail { path, offset, size });
         }
-        let is_ended = torn.is_none() && scan.last_kind == Some(KIND_SEGMENT_END);
-        let ends_in_gap = scan.gaps.last().is_some_and(|gap| gap.to == scan.end);
-        if !is_last && file.has_header && !is_ended && !ends_in_gap {
-            self.damage(number, scan.end, 0, "the end is missing");
-        }
         let mut index = IndexBuilder::new(number, self.options.index_size_max);
         self.hand_out(number, &scan, from..end, &mut index);
-        if self.recovery.damaged.len() > damaged_before || file.size > SEGMENT_SIZE_MAX {
+        if !verdict.flaws.is_empty() || file.size > SEGMENT_SIZE_MAX {
             index.give_up();
         }
-        let size = if may_cut { end } else { self.bytes.len() } as u64;
+        let size = if is_last && file.has_header { end } else { self.bytes.len() } as u64;
         plan.segments.push(SegmentInfo { number, size });
         if is_last {
             let synced_to = scan.synced_to as u64;
             plan.last = Some(LastFile { number: u64::from(number), synced_to, end: size });
-            plan.may_append = file.has_header && !is_ended;
+            plan.may_append = verdict.may_append;
             plan.last_index = Some(index);
         } else if let Ok(file) = self.disk.open(&name(number)) {
             // A cache: the next start reads the segment once more if this fails.
@@ -308,29 +302,10 @@ impl Reader<'_> {
         let before = self.progress.bytes;
         for record in scan.records(&self.bytes).take_while(|record| record.offset < range.end) {
             let size = RECORD_OVERHEAD + record.payload.len();
-            let mut damage = |reason| {
-                self.recovery.damaged.push(Damage {
-                    path: self.disk.path(&name(number)),
-                    offset: record.offset as u64,
-                    size: size as u64,
-                    reason,
-                });
-            };
-            let head = match record.kind {
-                KIND_BATCH | KIND_SEGMENT_END => None,
-                kind if kind > KIND_MAX => {
-                    damage("a record of a kind that segments don't have");
-                    continue;
-                }
-                kind => match record::split(kind, record.payload) {
-                    Some((head, _)) => Some(head),
-                    None => {
-                        damage(HEAD_TOO_LONG);
-                        continue;
-                    }
-                },
-            };
             index.add_record(record.offset as u32, record.kind, record.payload);
+            // Those of the log itself, and those that are damaged, say nothing.
+            let parts = record::split(record.kind, record.payload);
+            let head = parts.filter(|_| record.kind <= KIND_MAX).map(|(head, _)| head);
             if let Some(head) = head.filter(|_| record.offset >= range.start) {
                 let (offset, size) = (record.offset as u32, size as u32);
                 let at = RecordPosition { segment: number, offset, size };

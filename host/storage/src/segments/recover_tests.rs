@@ -123,8 +123,8 @@ fn damage_is_told_and_the_rest_served() {
     let strange = (HEADER_SIZE + 9 + 10 + 10) as u64;
     let expected = [
         (2, 0, "the file is missing"),
-        (4, strange - 10, read::HEAD_TOO_LONG),
-        (4, strange, "a record of a kind that segments don't have"),
+        (4, strange - 10, crate::verdict::HEAD_TOO_LONG),
+        (4, strange, "a record of a kind that such a file doesn't have"),
     ];
     check(&files, &[1, 2, 5], &expected, None, 4);
 

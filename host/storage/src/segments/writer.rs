@@ -235,7 +235,9 @@ fn prepare(disk: &dyn Disk, plan: &Plan, number: u32) -> io::Result<(Box<dyn Dis
         disk.remove(&name(*unused))?;
         index::remove(disk, *unused);
     }
-    plan.stray_indexes.iter().for_each(|number| index::remove(disk, *number));
+    for stray in &plan.stray {
+        disk.remove(stray)?;
+    }
     // Also after an earlier life's failure between a change of names and the sync.
     disk.sync()?;
     if let Some(last) = &plan.last {
