@@ -322,8 +322,8 @@ fn a_list_that_is_small_in_the_guest_and_large_in_the_host() {
     );
     let repeated = repeated.with("(global $at (mut i32) (i32.const 0))");
     check(&repeated, FailureCause::BadAnswer, "too much data");
-    let names = answering(&words(&[1, 8192, 60_000, 1, 8192, 60_000]), 2);
-    check(&names, FailureCause::BadAnswer, "120000 bytes, at most 65536");
+    let names = answering(&words(&[1, 8192, 57_000, 1, 8192, 57_000]), 2);
+    check(&names, FailureCause::BadAnswer, "114000 bytes, at most 65536");
 }
 
 #[test]
