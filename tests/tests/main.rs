@@ -13,6 +13,7 @@ mod exchanges;
 mod garbage;
 mod http;
 mod lifecycle;
+mod limits;
 mod paging;
 mod perf_command;
 mod policies;

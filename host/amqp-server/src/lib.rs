@@ -14,6 +14,7 @@
 
 mod shard_thread;
 
+mod admission;
 mod channel;
 mod connection;
 mod listener;
@@ -25,6 +26,7 @@ mod shared;
 mod sink;
 mod writer;
 
+pub use admission::Admission;
 pub use listener::listen;
 pub use settings::AmqpSettings;
 pub use shard_thread::{ShardContext, ShardHandle, ShardThread, ShardWake};

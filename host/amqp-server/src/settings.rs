@@ -9,6 +9,10 @@ pub struct AmqpSettings {
     pub frame_max: u32,
     /// Most channels of one connection.
     pub channel_max: u16,
+    /// Most connections of the node; 0 for any number.
+    pub connection_max: u64,
+    /// Most channels of all connections of the node; 0 for any number.
+    pub channel_max_per_node: u64,
     /// Heartbeat that is suggested to clients, in seconds; 0 for none.
     pub heartbeat_s: u16,
     /// Time for the whole handshake, in milliseconds.
@@ -24,6 +28,8 @@ impl Default for AmqpSettings {
         Self {
             frame_max: limits::FRAME_MAX,
             channel_max: limits::CHANNEL_MAX,
+            connection_max: 0,
+            channel_max_per_node: 0,
             heartbeat_s: limits::HEARTBEAT_S,
             handshake_timeout_ms: limits::HANDSHAKE_TIMEOUT_MS,
             message_size_max: limits::MESSAGE_SIZE_MAX,

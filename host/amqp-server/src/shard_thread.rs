@@ -15,6 +15,7 @@ use tokio::net::TcpStream;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::LocalSet;
 
+use crate::admission::Admission;
 use crate::connection;
 use crate::output::BufferPool;
 use crate::settings::AmqpSettings;
@@ -41,6 +42,8 @@ pub struct ShardContext {
     pub node_name: String,
     /// Turns true when the node stops.
     pub shutdown: watch::Receiver<bool>,
+    /// Who has what open.
+    pub admission: Arc<Admission>,
 }
 
 /// Hands sockets to a shard's thread.

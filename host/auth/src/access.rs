@@ -7,7 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 
 use crate::sasl::{self, Credentials};
-use crate::{ADMINISTRATOR, AuthError, LoginRefusal, PasswordHash, Permissions, User};
+use crate::{
+    ADMINISTRATOR, AuthError, LoginRefusal, PasswordHash, Permissions, TopicPermission,
+    TopicPermissionEntry, TopicPermissions, User, UserLimits,
+};
 
 /// A change to users or permissions. The list is closed and each change stands for itself, so
 /// that the node's log of them, applied in order, gives the same users and permissions again.
@@ -48,6 +51,35 @@ pub enum AccessChange {
         /// The virtual host.
         vhost: String,
     },
+    /// Sets which routing keys the user may use with a topic exchange; without this, all.
+    SetTopicPermission {
+        /// The user's name.
+        user: String,
+        /// The virtual host.
+        vhost: String,
+        /// The exchange.
+        exchange: String,
+        /// Pattern over routing keys for publishing.
+        write: String,
+        /// Pattern over binding keys for binding from.
+        read: String,
+    },
+    /// Takes restrictions of routing keys away.
+    ClearTopicPermissions {
+        /// The user's name.
+        user: String,
+        /// The virtual host.
+        vhost: String,
+        /// The exchange; None: every one.
+        exchange: Option<String>,
+    },
+    /// Sets all limits of the user.
+    SetUserLimits {
+        /// The user's name.
+        user: String,
+        /// Those that hold from now on.
+        limits: UserLimits,
+    },
     /// Takes everybody's access to a virtual host away, which was deleted.
     RemoveVhost {
         /// The virtual host.
@@ -84,6 +116,10 @@ struct Snapshot {
     users: BTreeMap<String, Arc<User>>,
     /// By user, then by virtual host.
     permissions: BTreeMap<String, BTreeMap<String, Arc<Permissions>>>,
+    /// By user, then by virtual host; none that is empty.
+    topics: BTreeMap<String, BTreeMap<String, Arc<TopicPermissions>>>,
+    /// By user.
+    limits: BTreeMap<String, UserLimits>,
 }
 
 impl AccessControl {
@@ -147,6 +183,33 @@ impl AccessControl {
         self.current.load().permissions.get(user)?.get(vhost).cloned()
     }
 
+    /// Which routing keys the user may use in the virtual host; None: all, with every exchange.
+    /// Keep it while [`AccessControl::revision`] stays.
+    pub fn topic_permissions(&self, user: &str, vhost: &str) -> Option<Arc<TopicPermissions>> {
+        self.current.load().topics.get(user)?.get(vhost).cloned()
+    }
+
+    /// All topic permissions, by user, virtual host and exchange.
+    pub fn list_topic_permissions(&self) -> Vec<TopicPermissionEntry> {
+        let current = self.current.load();
+        let mut entries = Vec::new();
+        for (user, vhosts) in &current.topics {
+            for (vhost, permissions) in vhosts {
+                entries.extend(permissions.0.iter().map(|(exchange, permission)| {
+                    let (user, vhost) = (user.clone(), vhost.clone());
+                    let (exchange, permission) = (exchange.clone(), permission.clone());
+                    TopicPermissionEntry { user, vhost, exchange, permission }
+                }));
+            }
+        }
+        entries
+    }
+
+    /// The user's limits.
+    pub fn user_limits(&self, user: &str) -> UserLimits {
+        self.current.load().limits.get(user).copied().unwrap_or_default()
+    }
+
     /// The user of that name.
     pub fn user(&self, name: &str) -> Option<Arc<User>> {
         self.current.load().users.get(name).cloned()
@@ -196,7 +259,17 @@ impl AccessControl {
                 read: read.to_owned(),
             }
         });
-        users.chain(permissions).collect()
+        let topics = self.list_topic_permissions().into_iter().map(|entry| {
+            let TopicPermissionEntry { user, vhost, exchange, permission } = entry;
+            let (write, read) = (permission.write().to_owned(), permission.read().to_owned());
+            AccessChange::SetTopicPermission { user, vhost, exchange, write, read }
+        });
+        let current = self.current.load();
+        let limits = current.limits.iter().map(|(user, limits)| AccessChange::SetUserLimits {
+            user: user.clone(),
+            limits: *limits,
+        });
+        users.chain(permissions).chain(topics).chain(limits).collect()
     }
 
     /// Applies a change. Nothing can be wrong with one: what is to be refused (an unknown user,
@@ -243,6 +316,8 @@ impl Snapshot {
             AccessChange::DeleteUser { name } => {
                 self.users.remove(name);
                 self.permissions.remove(name);
+                self.topics.remove(name);
+                self.limits.remove(name);
             }
             AccessChange::SetPermissions { user, vhost, configure, write, read } => {
                 let permissions = Arc::new(Permissions::new(configure, write, read));
@@ -254,8 +329,35 @@ impl Snapshot {
                     vhosts.remove(vhost);
                 }
             }
+            AccessChange::SetTopicPermission { user, vhost, exchange, write, read } => {
+                let permission = Arc::new(TopicPermission::new(user, vhost, write, read));
+                let vhosts = self.topics.entry(user.clone()).or_default();
+                let permissions = Arc::make_mut(vhosts.entry(vhost.clone()).or_default());
+                permissions.0.insert(exchange.clone(), permission);
+            }
+            AccessChange::ClearTopicPermissions { user, vhost, exchange } => {
+                let Some(vhosts) = self.topics.get_mut(user) else { return };
+                let Some(permissions) = vhosts.get_mut(vhost) else { return };
+                match exchange {
+                    Some(exchange) => drop(Arc::make_mut(permissions).0.remove(exchange)),
+                    None => Arc::make_mut(permissions).0.clear(),
+                }
+                if permissions.0.is_empty() {
+                    vhosts.remove(vhost);
+                }
+            }
+            AccessChange::SetUserLimits { user, limits } => {
+                if *limits == UserLimits::default() {
+                    self.limits.remove(user);
+                } else {
+                    self.limits.insert(user.clone(), *limits);
+                }
+            }
             AccessChange::RemoveVhost { vhost } => {
                 for vhosts in self.permissions.values_mut() {
+                    vhosts.remove(vhost);
+                }
+                for vhosts in self.topics.values_mut() {
                     vhosts.remove(vhost);
                 }
             }
@@ -331,15 +433,56 @@ mod tests {
         assert!(access.list_permissions().is_empty() && access.list_users().is_empty());
     }
 
+    fn set_topic(user: &str, vhost: &str, exchange: &str, pattern: &str) -> AccessChange {
+        let [write, read] = [pattern; 2].map(str::to_owned);
+        let [user, vhost, exchange] = [user, vhost, exchange].map(str::to_owned);
+        AccessChange::SetTopicPermission { user, vhost, exchange, write, read }
+    }
+
+    #[test]
+    fn topic_permissions_and_limits_end_with_the_user_and_the_vhost() {
+        let access = AccessControl::new(["guest"]);
+        access.apply(&put_user("ann", None));
+        for (vhost, exchange) in [("/", "a"), ("/", "b"), ("v", "a")] {
+            access.apply(&set_topic("ann", vhost, exchange, "x"));
+        }
+        let clear = |exchange: Option<&str>| AccessChange::ClearTopicPermissions {
+            user: "ann".into(),
+            vhost: "/".into(),
+            exchange: exchange.map(str::to_owned),
+        };
+        assert!(access.topic_permissions("bob", "/").is_none());
+        access.apply(&clear(Some("a")));
+        assert!(access.topic_permissions("ann", "/").unwrap().of_exchange("a").is_none());
+        assert_eq!(access.list_topic_permissions().len(), 2);
+        access.apply(&clear(None));
+        assert!(access.topic_permissions("ann", "/").is_none(), "costs nothing any more");
+        access.apply(&AccessChange::RemoveVhost { vhost: "v".into() });
+        assert!(access.list_topic_permissions().is_empty());
+        let limits = UserLimits { max_connections: None, max_channels: Some(-1) };
+        access.apply(&AccessChange::SetUserLimits { user: "ann".into(), limits });
+        access.apply(&set_topic("ann", "/", "a", "x"));
+        assert_eq!(access.user_limits("ann").iter().collect::<Vec<_>>(), [("max-channels", -1)]);
+        access.apply(&AccessChange::DeleteUser { name: "ann".into() });
+        assert_eq!(access.user_limits("ann"), UserLimits::default());
+        assert!(access.snapshot().is_empty());
+    }
+
     #[test]
     fn a_snapshot_gives_the_same_users_and_permissions_again() {
         let access = AccessControl::new(["guest"]);
         access.seed_default_user("guest", "guest");
         access.apply(&put_user("ann", Some("secret")));
         access.apply(&set_permissions("ann", "/", "(wrong"));
+        access.apply(&set_topic("ann", "/", "amq.topic", "^{username}$"));
+        let limits = UserLimits { max_connections: Some(3), max_channels: None };
+        access.apply(&AccessChange::SetUserLimits { user: "ann".into(), limits });
         let again = AccessControl::new(["guest"]);
         access.snapshot().iter().for_each(|change| again.apply(change));
         assert_eq!(again.snapshot(), access.snapshot());
+        assert_eq!(again.user_limits("ann"), limits);
+        let topics = again.topic_permissions("ann", "/").unwrap();
+        assert!(topics.of_exchange("amq.topic").unwrap().may_write("ann"));
         assert!(again.authenticate_password("ann", "secret", false).is_ok());
         assert!(!again.permissions("ann", "/").unwrap().may_read("q"), "a wrong pattern denies");
     }

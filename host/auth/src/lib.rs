@@ -24,14 +24,18 @@
 
 mod access;
 mod error;
+mod limits;
 mod password;
 mod permissions;
 mod sasl;
+mod topic;
 mod user;
 
 pub use access::{AccessChange, AccessControl, PermissionEntry};
 pub use error::{AuthError, LoginRefusal};
+pub use limits::UserLimits;
 pub use password::{HashingAlgorithm, PasswordError, PasswordHash};
 pub use permissions::{NamePattern, PatternError, Permissions};
 pub use sasl::mechanisms;
+pub use topic::{TopicPermission, TopicPermissionEntry, TopicPermissions};
 pub use user::{ADMINISTRATOR, User};

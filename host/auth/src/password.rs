@@ -6,6 +6,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use md5::Md5;
 use sha2::{Digest, Sha256, Sha512};
 
 /// Bytes of salt before the hash.
@@ -19,6 +20,8 @@ pub enum HashingAlgorithm {
     Sha256,
     /// SHA-512, found in imported definitions.
     Sha512,
+    /// MD5, of RabbitMQ before 3.6: such a hash is verified, and none is made.
+    Md5,
 }
 
 impl HashingAlgorithm {
@@ -27,18 +30,22 @@ impl HashingAlgorithm {
         match self {
             Self::Sha256 => "rabbit_password_hashing_sha256",
             Self::Sha512 => "rabbit_password_hashing_sha512",
+            Self::Md5 => "rabbit_password_hashing_md5",
         }
     }
 
     /// The algorithm of that name in RabbitMQ's definitions.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Sha256, Self::Sha512].into_iter().find(|algorithm| algorithm.name() == name)
+        [Self::Sha256, Self::Sha512, Self::Md5]
+            .into_iter()
+            .find(|algorithm| algorithm.name() == name)
     }
 
     fn hash_size(self) -> usize {
         match self {
             Self::Sha256 => 32,
             Self::Sha512 => 64,
+            Self::Md5 => 16,
         }
     }
 
@@ -50,6 +57,7 @@ impl HashingAlgorithm {
             Self::Sha512 => {
                 Sha512::new_with_prefix(salt).chain_update(password).finalize().to_vec()
             }
+            Self::Md5 => Md5::new_with_prefix(salt).chain_update(password).finalize().to_vec(),
         }
     }
 }
@@ -162,6 +170,9 @@ mod tests {
         let sha512 = PasswordHash::with_salt(HashingAlgorithm::Sha512, [1, 2, 3, 4], b"secret");
         assert_eq!(sha512.bytes.len(), SALT_SIZE + 64);
         assert!(sha512.verify(b"secret"));
+        let md5 = HashingAlgorithm::from_name("rabbit_password_hashing_md5").unwrap();
+        let md5 = PasswordHash::from_base64(md5, "kI3GChNpte2FApYFXScl+0dIluk=").unwrap();
+        assert!(md5.verify(b"test12") && !md5.verify(b"test13"));
     }
 
     #[test]

@@ -96,7 +96,7 @@ impl Permissions {
 }
 
 #[derive(Debug)]
-struct Pattern {
+pub(crate) struct Pattern {
     text: String,
     /// What the text compiled to.
     matcher: Matcher,
@@ -112,15 +112,24 @@ enum Matcher {
 
 impl Pattern {
     fn new(text: &str) -> Self {
-        let matcher = match compile(text) {
-            _ if text == ".*" => Matcher::All,
+        Self::expanded(text, text)
+    }
+
+    /// A pattern that is told as `text` and means `expanded`.
+    pub(crate) fn expanded(text: &str, expanded: &str) -> Self {
+        let matcher = match compile(expanded) {
+            _ if expanded == ".*" => Matcher::All,
             Ok(regex) => Matcher::Search(regex),
             Err(_) => Matcher::Nothing,
         };
         Self { text: text.to_owned(), matcher }
     }
 
-    fn matches(&self, resource: &str) -> bool {
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
+    pub(crate) fn matches(&self, resource: &str) -> bool {
         match &self.matcher {
             Matcher::All => true,
             Matcher::Search(regex) => regex.is_match(resource),

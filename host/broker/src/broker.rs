@@ -146,9 +146,14 @@ impl Broker {
     /// Deletes a virtual host with everything in it.
     ///
     /// # Errors
-    /// 404 where there is none of that name.
+    /// `NOT_ALLOWED` (530) where there is none of that name, 406 where it is protected.
     pub fn delete_vhost(&self, name: &VhostName) -> Result<Position, AmqpError> {
         let mut state = self.state.lock();
+        if state.vhost(name)?.vhost.metadata().is_protected {
+            return Err(AmqpError::precondition_failed(format!(
+                "cannot delete virtual host '{name}': it is protected from deletion"
+            )));
+        }
         let Some(removed) = state.vhosts.remove(name) else { return Err(no_vhost(name)) };
         self.publish_vhosts(&state);
         let position = self.log(&Command::DeleteVhost { vhost: name.clone() });

@@ -8,7 +8,9 @@ use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::{HeaderMap, header, request::Parts};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use shunt_auth::{Permissions, User};
+use shunt_auth::{Permissions, TopicPermission, TopicPermissions, User};
+use shunt_routing::Exchange;
+use shunt_types::Message;
 
 use crate::error::ApiError;
 use crate::server::Api;
@@ -46,8 +48,9 @@ impl Caller {
         let found = self.api.broker.vhost(vhost);
         let permissions = self.api.access.permissions(self.name(), vhost);
         match (permissions, found) {
-            (Some(permissions), Some(vhost)) => {
-                Ok(Access { permissions, vhost, user: self.user.clone() })
+            (Some(permissions), Some(found)) => {
+                let topics = self.api.access.topic_permissions(self.name(), vhost);
+                Ok(Access { permissions, topics, vhost: found, user: self.user.clone() })
             }
             (None, Some(_)) => Err(ApiError::forbidden(format!(
                 "access to vhost '{vhost}' refused for user '{}'",
@@ -101,9 +104,45 @@ pub(crate) struct Access {
     pub(crate) vhost: Arc<shunt_broker::Vhost>,
     pub(crate) user: Arc<User>,
     permissions: Arc<Permissions>,
+    topics: Option<Arc<TopicPermissions>>,
 }
 
 impl Access {
+    /// What restricts the caller's routing keys with a topic exchange.
+    fn topic(&self, exchange: &Exchange) -> Option<&TopicPermission> {
+        let permission = self.topics.as_ref()?.of_exchange(exchange.name.as_str())?;
+        exchange.matcher.matches_by_topic().then_some(permission)
+    }
+
+    /// Checks every routing key of a message.
+    pub(crate) fn publish_topics(
+        &self,
+        exchange: &Exchange,
+        message: &Message,
+    ) -> Result<(), ApiError> {
+        let refused = self.topic(exchange).and_then(|topic| topic.refused_key(message));
+        refused.map_or(Ok(()), |key| Err(self.topic_refused(exchange, key)))
+    }
+
+    /// Checks the key of a binding from an exchange; one that isn't there is refused for that.
+    pub(crate) fn bind_topic(&self, source: &str, key: &str) -> Result<(), ApiError> {
+        let topology = self.vhost.topology();
+        let Ok(exchange) = topology.find_exchange(source) else { return Ok(()) };
+        match self.topic(exchange) {
+            Some(topic) if !topic.may_read(key) => Err(self.topic_refused(exchange, key)),
+            _ => Ok(()),
+        }
+    }
+
+    fn topic_refused(&self, exchange: &Exchange, key: &str) -> ApiError {
+        ApiError::forbidden(format!(
+            "access to topic '{key}' in exchange '{}' in vhost '{}' refused for user '{}'",
+            exchange.name,
+            self.vhost.name(),
+            self.user.name()
+        ))
+    }
+
     pub(crate) fn configure(&self, kind: &str, name: &str) -> Result<(), ApiError> {
         self.check("configure", kind, name, Permissions::may_configure)
     }
@@ -243,6 +282,10 @@ impl ManagerAccess {
 
     pub(crate) fn read(&self, kind: &str, name: &str) -> Result<(), ApiError> {
         self.0.read(kind, name).map_err(as_management)
+    }
+
+    pub(crate) fn bind_topic(&self, source: &str, key: &str) -> Result<(), ApiError> {
+        self.0.bind_topic(source, key).map_err(as_management)
     }
 }
 

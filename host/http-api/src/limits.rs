@@ -17,6 +17,8 @@ pub(crate) const USER_NAME_MAX: usize = 255;
 /// Most tags of a user, and the longest, in bytes.
 pub(crate) const USER_TAGS_MAX: usize = 64;
 pub(crate) const USER_TAG_SIZE_MAX: usize = 255;
+/// Longest description of a virtual host, in bytes.
+pub(crate) const VHOST_DESCRIPTION_MAX: usize = 4096;
 /// Default bound of a module, in bytes.
 pub(crate) const MODULE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Default time within which a lease has to be settled, in seconds.

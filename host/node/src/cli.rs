@@ -11,7 +11,8 @@ use crate::output::{self, OutputFormat};
 
 pub(crate) use manage::{
     DefinitionsAction, DefinitionsCommand, PermissionAction, PermissionCommand, PolicyAction,
-    PolicyCommand, UserAction, UserCommand, VhostAction, VhostCommand,
+    PolicyCommand, TopicAction, UserAction, UserCommand, UserLimitsAction, VhostAction,
+    VhostCommand, VhostLimitsAction,
 };
 
 const AFTER_HELP: &str = "\
@@ -41,11 +42,11 @@ pub(crate) enum Command {
     Config(ConfigCommand),
     /// Routes of a running node: deploy, list, show, activate, remove, try
     Route(RouteCommand),
-    /// Users of a running node: add, list, delete, set-password, set-tags
+    /// Users of a running node: add, list, delete, set-password, set-tags, limits
     User(UserCommand),
-    /// What users may do in virtual hosts of a running node: set, list, clear
+    /// What users may do in virtual hosts of a running node: set, list, clear, topic
     Permission(PermissionCommand),
-    /// Virtual hosts of a running node: add, list, delete
+    /// Virtual hosts of a running node: add, list, delete, protect, unprotect, limits
     Vhost(VhostCommand),
     /// Settings for queues and exchanges by name: set, list, show, clear
     Policy(PolicyCommand),

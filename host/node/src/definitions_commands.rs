@@ -64,8 +64,18 @@ fn read(file: &Path) -> std::io::Result<Vec<u8>> {
 
 /// What an import did, for people.
 fn told(report: &Value) -> String {
-    let counted = ["users", "vhosts", "permissions", "policies", "exchanges", "queues", "bindings"];
-    let counts = counted.map(|kind| format!("{} {kind}", report["imported"][kind]));
+    let counted = [
+        "users",
+        "vhosts",
+        "permissions",
+        "topic_permissions",
+        "policies",
+        "exchanges",
+        "queues",
+        "bindings",
+    ];
+    let counts =
+        counted.map(|kind| format!("{} {}", report["imported"][kind], kind.replace('_', " ")));
     let mut text = format!("imported: {}\n", counts.join(", "));
     let left_out = &report["not_honoured"];
     if left_out.as_array().is_some_and(|items| !items.is_empty()) {
@@ -84,13 +94,13 @@ mod tests {
     #[test]
     fn what_was_left_out_is_told_in_rows() {
         let counts = json!({
-            "users": 1, "vhosts": 2, "permissions": 3, "policies": 7, "exchanges": 4, "queues": 5,
+            "users": 1, "vhosts": 2, "permissions": 3, "topic_permissions": 8, "policies": 7, "exchanges": 4, "queues": 5,
             "bindings": 6,
         });
         let policy = json!({"kind": "policy", "name": "ha", "vhost": "/", "reason": "no"});
         let report = json!({"imported": counts, "not_honoured": [policy]});
-        let expected = "imported: 1 users, 2 vhosts, 3 permissions, 7 policies, 4 exchanges, \
-                        5 queues, 6 bindings\n\
+        let expected = "imported: 1 users, 2 vhosts, 3 permissions, 8 topic permissions, 7 policies, \
+                        4 exchanges, 5 queues, 6 bindings\n\
                         not honoured:\nkind    vhost  name  reason\npolicy  /      ha    no\n";
         assert_eq!(told(&report), expected);
     }

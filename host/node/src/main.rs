@@ -9,6 +9,7 @@ mod cli;
 mod clock;
 mod definitions_commands;
 mod http_client;
+mod limit_commands;
 mod logging;
 mod manage_commands;
 mod metadata;
@@ -20,6 +21,7 @@ mod route_commands;
 mod routes;
 mod serve;
 mod settings;
+mod topic_commands;
 mod watch;
 
 use std::process::ExitCode;

@@ -8,7 +8,7 @@ use crate::cli::{
 };
 use crate::http_client::{HttpClient, RequestBody, encode_segment};
 use crate::output::{self, OutputFormat};
-use crate::password_input;
+use crate::{limit_commands, password_input, topic_commands};
 
 /// `shunt user …`
 pub(crate) fn user(command: UserCommand) -> anyhow::Result<()> {
@@ -36,6 +36,7 @@ pub(crate) fn user(command: UserCommand) -> anyhow::Result<()> {
             let users = client.send(Method::GET, "/api/users", RequestBody::Empty)?;
             return list(&users, &["name", "tags"], node.output);
         }
+        UserAction::Limits(action) => return limit_commands::user(&client, &node, action),
         UserAction::Delete { name } => {
             client.send(Method::DELETE, &of(&name), RequestBody::Empty)?;
             format!("user '{name}' deleted")
@@ -86,6 +87,7 @@ pub(crate) fn permission(command: PermissionCommand) -> anyhow::Result<()> {
             let columns = ["user", "vhost", "configure", "write", "read"];
             return list(&permissions, &columns, node.output);
         }
+        PermissionAction::Topic(action) => return topic_commands::run(&client, &node, action),
         PermissionAction::Clear { name } => {
             client.send(Method::DELETE, &of(&name), RequestBody::Empty)?;
             format!("user '{name}' has no access to virtual host '{}'", node.vhost)
@@ -100,10 +102,26 @@ pub(crate) fn vhost(command: VhostCommand) -> anyhow::Result<()> {
     let client = HttpClient::of(&node)?;
     let of = |name: &str| format!("/api/vhosts/{}", encode_segment(name));
     let done = match action {
-        VhostAction::Add { name } => {
-            client.send(Method::PUT, &of(&name), RequestBody::Json(json!({})))?;
+        VhostAction::Add { name, description, tags, default_queue_type } => {
+            let body = json!({
+                "description": description,
+                "tags": tags,
+                "default_queue_type": default_queue_type,
+            });
+            client.send(Method::PUT, &of(&name), RequestBody::Json(body))?;
             format!("virtual host '{name}' is there")
         }
+        VhostAction::Protect { name } => {
+            let path = format!("{}/deletion/protection", of(&name));
+            client.send(Method::POST, &path, RequestBody::Empty)?;
+            format!("virtual host '{name}' is protected from deletion")
+        }
+        VhostAction::Unprotect { name } => {
+            let path = format!("{}/deletion/protection", of(&name));
+            client.send(Method::DELETE, &path, RequestBody::Empty)?;
+            format!("virtual host '{name}' can be deleted")
+        }
+        VhostAction::Limits(action) => return limit_commands::vhost(&client, &node, action),
         VhostAction::List => {
             let vhosts = client.send(Method::GET, "/api/vhosts", RequestBody::Empty)?;
             let columns = ["name", "messages_ready", "messages_unacknowledged"];

@@ -153,6 +153,8 @@ impl Node {
             settings: shunt_amqp_server::AmqpSettings {
                 frame_max: settings.amqp.frame_max,
                 channel_max: settings.amqp.channel_max,
+                connection_max: settings.amqp.connection_max,
+                channel_max_per_node: settings.amqp.channel_max_per_node,
                 heartbeat_s: settings.amqp.heartbeat_s,
                 handshake_timeout_ms: settings.amqp.handshake_timeout_ms,
                 message_size_max: settings.amqp.message_size_max,
@@ -160,6 +162,7 @@ impl Node {
             },
             node_name: node_name.clone(),
             shutdown: stopping.clone(),
+            admission: Arc::default(),
         });
         let shards = (0..)
             .zip(self.wakes)

@@ -145,6 +145,43 @@ fn permissions_and_vhosts_are_managed_by_the_command_line() {
 }
 
 #[test]
+fn topic_permissions_and_limits_are_managed_by_the_command_line() {
+    let node = Node::start();
+    node.ok(&["user", "add", "ann", "x"], "");
+    let topic = ["permission", "topic"];
+    let run = |arguments: &[&str]| node.ok(&[&topic[..], arguments].concat(), "");
+    run(&["set", "ann", "amq.topic", "^{username}", ".*"]);
+    let expected = "user  vhost  exchange   write        read\n\
+                    ann   /      amq.topic  ^{username}  .*\n";
+    assert_eq!(run(&["list"]), expected);
+    assert_eq!(run(&["list", "ann"]), expected);
+    run(&["clear", "ann", "amq.topic"]);
+    let refused = node.refused(&[&topic[..], &["clear", "ann"]].concat(), "");
+    assert!(refused.contains("no topic permissions"), "{refused}");
+    node.ok(&["user", "limits", "set", "ann", "max-channels", "-1"], "");
+    let listed = node.ok(&["user", "limits", "list"], "");
+    assert_eq!(listed, "user  max-connections  max-channels\nann   -                -1\n");
+    node.ok(&["user", "limits", "clear", "ann", "max-channels"], "");
+    assert_eq!(node.json(&["user", "limits", "list", "ann"]), json!([]));
+    node.ok(&["vhost", "limits", "set", "max-queues", "3"], "");
+    let expected = json!([{"vhost": "/", "value": {"max-queues": 3}}]);
+    assert_eq!(node.json(&["vhost", "limits", "list"]), expected);
+    let wrong = node.refused(&["vhost", "limits", "set", "max-cows", "3"], "");
+    assert!(wrong.contains("unrecognised limit 'max-cows'"), "{wrong}");
+    node.ok(&["vhost", "limits", "clear", "max-queues"], "");
+    node.ok(&["vhost", "add", "v", "--description", "ours", "--tags", "a,b"], "");
+    let vhosts = node.json(&["vhost", "list"]);
+    assert_eq!(
+        (&vhosts[1]["description"], &vhosts[1]["tags"]),
+        (&json!("ours"), &json!(["a", "b"]))
+    );
+    node.ok(&["vhost", "protect", "v"], "");
+    assert!(node.refused(&["vhost", "delete", "v"], "").contains("protected from deletion"));
+    node.ok(&["vhost", "unprotect", "v"], "");
+    node.ok(&["vhost", "delete", "v"], "");
+}
+
+#[test]
 fn policies_are_managed_by_the_command_line() {
     let node = Node::start();
     for (command, what) in [("policy", "policy"), ("operator-policy", "operator policy")] {
@@ -180,8 +217,8 @@ fn definitions_go_from_node_to_node_in_a_file() {
             "routing_key": "#"}],
     });
     let told = node.ok(&["definitions", "import", "-"], &file.to_string());
-    let expected = "imported: 1 users, 1 vhosts, 1 permissions, 0 policies, 1 exchanges, \
-                    1 queues, 1 bindings\n\
+    let expected = "imported: 1 users, 1 vhosts, 1 permissions, 0 topic permissions, 0 policies, \
+                    1 exchanges, 1 queues, 1 bindings\n\
                     not honoured:\n\
                     kind   vhost  name  reason\n\
                     queue  v      log   queues of type stream are not supported\n";

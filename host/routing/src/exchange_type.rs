@@ -118,6 +118,12 @@ pub trait Matcher: Send + Sync {
         destinations: &mut Vec<Destination>,
     ) -> Result<(), Failure>;
 
+    /// Whether routing keys are topics, which topic permissions restrict: those of the type
+    /// `topic` are.
+    fn matches_by_topic(&self) -> bool {
+        false
+    }
+
     /// A copy that shares its structure with this one.
     fn boxed_clone(&self) -> Box<dyn Matcher>;
 

@@ -12,6 +12,7 @@ use shunt_broker::Consumer;
 use shunt_broker::queue::Settlement;
 use shunt_types::Message;
 
+use crate::admission::ChannelPermit;
 use confirms::Confirms;
 use content::Content;
 use deliveries::{Deliveries, Unacked};
@@ -47,6 +48,8 @@ pub(crate) struct Channel {
     /// Unsettled deliveries for each consumer that comes from now on (`basic.qos`).
     pub(crate) prefetch: u16,
     pub(crate) mode: Mode,
+    /// Its place among the channels that there may be.
+    _permit: ChannelPermit,
 }
 
 /// What publishes and settlements of the channel mean.
@@ -67,7 +70,7 @@ pub(crate) struct Transaction {
 }
 
 impl Channel {
-    pub(crate) fn new(number: u16, incarnation: u64) -> Self {
+    pub(crate) fn new(number: u16, incarnation: u64, permit: ChannelPermit) -> Self {
         Self {
             shared: Rc::new(ChannelShared {
                 number,
@@ -81,6 +84,7 @@ impl Channel {
             last_queue: None,
             prefetch: 0,
             mode: Mode::Plain,
+            _permit: permit,
         }
     }
 }

@@ -115,7 +115,8 @@ impl Connection {
             DestinationName::Queue(name) => self.check_queue(Access::Write, name.as_str())?,
             DestinationName::Exchange(name) => self.check_exchange(Access::Write, name.as_str())?,
         }
-        self.check_exchange(Access::Read, binding.source.as_str())
+        self.check_exchange(Access::Read, binding.source.as_str())?;
+        self.check_binding_key(binding.source.as_str(), &binding.key)
     }
 }
 

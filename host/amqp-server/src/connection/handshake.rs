@@ -20,6 +20,7 @@ use shunt_types::{AmqpError, FieldTable, MethodId, Reader, ReplyCode, TableRef, 
 use super::input::Input;
 use super::permissions::Permissions;
 use super::{Connection, Stop};
+use crate::admission::{ConnectionLimits, bound};
 use crate::shard_thread::ShardContext;
 use crate::shared::Shared;
 
@@ -225,8 +226,17 @@ impl Handshake<'_> {
             let error = AmqpError::new(ReplyCode::NotAllowed, text);
             Stop::Refuse(error, ConnectionOpen::ID)
         };
-        let vhost =
-            context.broker.vhost(&name).ok_or_else(|| refuse(format!("vhost {name} not found")))?;
+        let found = context.broker.vhost(&name);
+        let node = Some(context.settings.connection_max).filter(|max| *max > 0);
+        let of_vhost = found.as_ref().map(|vhost| vhost.metadata().limits.max_connections);
+        let limits = ConnectionLimits {
+            node,
+            vhost: bound(of_vhost.flatten()),
+            user: bound(context.access.user_limits(user.name()).max_connections),
+        };
+        let admitted = context.admission.admit(user.name(), &name, limits);
+        let admitted = admitted.map_err(|error| Stop::Refuse(error, ConnectionOpen::ID))?;
+        let vhost = found.ok_or_else(|| refuse(format!("vhost {name} not found")))?;
         if context.access.permissions(user.name(), &name).is_none() {
             return Err(refuse(format!(
                 "access to vhost '{name}' refused for user '{}'",
@@ -239,6 +249,7 @@ impl Handshake<'_> {
             id: context.broker.next_connection_id(),
             topology: vhost.topology(),
             vhost,
+            admitted,
             permissions: Permissions::new(context.access.clone()),
             user,
             channels: HashMap::new(),

@@ -7,6 +7,7 @@ use shunt_amqp_codec::method::{
 use shunt_types::{AmqpError, ReplyCode};
 
 use super::{Connection, Refused};
+use crate::admission::bound;
 use crate::channel::{Channel, Mode};
 
 impl Connection {
@@ -123,8 +124,11 @@ impl Connection {
             );
             return Err(AmqpError::new(ReplyCode::NotAllowed, text).into());
         }
+        let of_node = Some(self.context.settings.channel_max_per_node).filter(|max| *max > 0);
+        let of_user = bound(self.context.access.user_limits(self.user.name()).max_channels);
+        let permit = self.admitted.open_channel(&self.context.node_name, of_node, of_user)?;
         self.incarnation += 1;
-        let channel = Channel::new(number, self.incarnation);
+        let channel = Channel::new(number, self.incarnation, permit);
         self.shared.channels.borrow_mut().insert(number, channel.shared.clone());
         self.channels.insert(number, channel);
         self.context.broker.counters().channels_opened.add(1);

@@ -32,6 +32,7 @@ use shunt_types::limits;
 use shunt_types::{AmqpError, MethodId, ReplyCode, ShardId};
 use tokio::net::TcpStream;
 
+use crate::admission::Admitted;
 use crate::channel::Channel;
 use crate::channel::deliveries::Unacked;
 use crate::output::BufferPool;
@@ -61,6 +62,8 @@ pub(crate) struct Connection {
     id: ConnectionId,
     user: Arc<User>,
     vhost: Arc<Vhost>,
+    /// Its place among the connections that there may be.
+    admitted: Admitted,
     topology: Arc<Topology>,
     permissions: Permissions,
     channels: HashMap<u16, Channel>,

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use shunt_auth::AccessControl;
+use shunt_auth::{AccessControl, TopicPermission};
+use shunt_routing::Exchange;
 use shunt_types::AmqpError;
 
 use super::Connection;
@@ -47,6 +48,19 @@ impl Permissions {
         self.access.revision()
     }
 
+    /// What restricts the user's routing keys with a topic exchange; nobody asks it again for
+    /// the exchange of the last publish.
+    pub(super) fn topic(
+        &self,
+        user: &str,
+        vhost: &str,
+        exchange: &Exchange,
+    ) -> Option<Arc<TopicPermission>> {
+        let permissions = self.access.topic_permissions(user, vhost)?;
+        let permission = permissions.of_exchange(exchange.name.as_str())?;
+        exchange.matcher.matches_by_topic().then(|| permission.clone())
+    }
+
     fn allows(&mut self, user: &str, vhost: &str, access: Access, resource: &str) -> bool {
         let revision = self.access.revision();
         if revision != self.revision || self.remembered.len() >= REMEMBERED_MAX {
@@ -86,6 +100,27 @@ impl Connection {
             .into_iter()
             .find_map(|access| self.check(access, kind, name).ok())
             .map_or_else(|| self.check(Access::Configure, kind, name), Ok)
+    }
+
+    /// Checks that the user may bind from a topic exchange with the key.
+    pub(super) fn check_binding_key(&self, source: &str, key: &str) -> Result<(), AmqpError> {
+        // An exchange that isn't there is refused for that.
+        let Ok(exchange) = self.topology.find_exchange(source) else { return Ok(()) };
+        let vhost = self.vhost.name().as_str();
+        match self.permissions.topic(self.user.name(), vhost, exchange) {
+            Some(permission) if !permission.may_read(key) => Err(self.topic_refused(exchange, key)),
+            _ => Ok(()),
+        }
+    }
+
+    /// The refusal of a routing key, in RabbitMQ's words.
+    pub(super) fn topic_refused(&self, exchange: &Exchange, key: &str) -> AmqpError {
+        AmqpError::access_refused(format!(
+            "access to topic '{key}' in exchange '{}' in vhost '{}' refused for user '{}'",
+            exchange.name,
+            self.vhost.name(),
+            self.user.name()
+        ))
     }
 
     fn check(&mut self, access: Access, kind: &str, name: &str) -> Result<(), AmqpError> {

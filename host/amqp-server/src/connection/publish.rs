@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use shunt_amqp_codec::method::BasicPublish;
 use shunt_amqp_codec::{Frame, FrameKind, WholePublish, put_return};
+use shunt_auth::TopicPermission;
 use shunt_broker::{Counters, PublishOptions, PublishOutcome, Publisher};
 use shunt_routing::Exchange;
 use shunt_types::{AmqpError, Message, MessageBody, MethodId, ReplyCode};
@@ -24,6 +25,8 @@ const DIRECT_REPLY_TO: &str = "amq.rabbitmq.reply-to";
 /// the routing snapshot and the permissions do.
 pub(super) struct Target {
     exchange: Arc<Exchange>,
+    /// What restricts the routing keys of this user there; nothing for nearly everybody.
+    topic: Option<Arc<TopicPermission>>,
     revision: u64,
 }
 
@@ -137,6 +140,7 @@ impl Connection {
         let message = Message::of_names(publish.names, publish.properties, body);
         let published = message.map_err(refusal).and_then(|message| {
             self.find_target(publish.exchange)?;
+            self.check_routing_keys(&message)?;
             self.check_claims(&message)?;
             self.publish_on(&shared, message, publish.mandatory, confirming)
         });
@@ -146,6 +150,7 @@ impl Connection {
     /// A message is complete.
     fn publish(&mut self, number: u16, message: Message) -> Result<(), AmqpError> {
         self.find_target(message.exchange())?;
+        self.check_routing_keys(&message)?;
         self.check_claims(&message)?;
         let Some(channel) = self.channels.get_mut(&number) else { return Ok(()) };
         let mandatory = channel.content.mandatory;
@@ -177,6 +182,16 @@ impl Connection {
         if message.properties().reply_to() == Some(DIRECT_REPLY_TO) {
             // Nobody can consume from it yet, and a reply would go nowhere.
             return Err(AmqpError::precondition_failed("fast reply consumer does not exist"));
+        }
+        Ok(())
+    }
+
+    /// Checks every routing key of a message, where the user's are restricted.
+    #[inline]
+    fn check_routing_keys(&self, message: &Message) -> Result<(), AmqpError> {
+        let Some(Target { exchange, topic: Some(topic), .. }) = &self.target else { return Ok(()) };
+        if let Some(key) = topic.refused_key(message) {
+            return Err(self.topic_refused(exchange, key));
         }
         Ok(())
     }
@@ -278,7 +293,9 @@ impl Connection {
                 self.vhost.name()
             )));
         }
-        self.target = Some(Target { exchange, revision });
+        let vhost = self.vhost.name().as_str();
+        let topic = self.permissions.topic(self.user.name(), vhost, &exchange);
+        self.target = Some(Target { exchange, topic, revision });
         Ok(())
     }
 }

@@ -46,6 +46,7 @@ impl World {
         access.seed_default_user("guest", "guest");
         let (shutdown, stop) = watch::channel(false);
         let context = Arc::new(ShardContext {
+            admission: Arc::default(),
             broker: broker.clone(),
             access: Arc::new(access),
             settings: AmqpSettings::default(),

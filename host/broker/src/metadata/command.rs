@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::VhostMetadata;
 use crate::durable::QueueUid;
 use crate::policy::{PolicyDefinition, PolicyKind};
 use shunt_types::{ExchangeName, FieldTable, QueueName, VhostName};
@@ -74,6 +75,7 @@ pub struct BindingDefinition {
 pub enum Command {
     CreateVhost { vhost: VhostName },
     DeleteVhost { vhost: VhostName },
+    SetVhostMetadata { vhost: VhostName, metadata: VhostMetadata },
     DeclareExchange { vhost: VhostName, exchange: ExchangeDefinition },
     DeleteExchange { vhost: VhostName, exchange: ExchangeName },
     DeclareQueue { vhost: VhostName, queue: QueueDefinition, uid: QueueUid },

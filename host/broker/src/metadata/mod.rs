@@ -10,6 +10,7 @@ mod queues;
 mod restore;
 mod state;
 mod topology;
+mod vhost_metadata;
 
 pub use bindings::BindingView;
 pub use command::{
@@ -18,6 +19,7 @@ pub use command::{
 pub use exchanges::PREDECLARED;
 pub use queues::{Declared, QueueDeclaration};
 pub use topology::{ConnectionId, QueueEntry, Topology};
+pub use vhost_metadata::{VhostLimits, VhostMetadata};
 
 pub(crate) use placement::Placement;
 pub(crate) use state::{State, VhostState};

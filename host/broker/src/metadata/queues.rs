@@ -78,6 +78,7 @@ impl Broker {
                 definition.name
             )));
         }
+        state.vhost(vhost)?.check_queue_limit(definition.name.as_str())?;
         let queue = self.insert_queue(&mut state, &found, declaration, settings, None)?;
         self.counters().queues_created.add(1);
         let position = match queue.uid {

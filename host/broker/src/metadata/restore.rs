@@ -6,7 +6,7 @@ use shunt_types::{AmqpError, ExchangeName, VhostName};
 
 use super::bindings::resolved;
 use super::state::{BindingEntry, VhostState};
-use super::{BindingDefinition, Command, PREDECLARED, QueueDeclaration};
+use super::{BindingDefinition, Command, PREDECLARED, QueueDeclaration, VhostMetadata};
 use crate::broker::Broker;
 use crate::policy::{Policy, PolicyKind};
 use crate::queue::QueueSettings;
@@ -31,6 +31,10 @@ impl Broker {
                         state.placement.give_back(queue.id);
                     }
                 }
+                Ok(())
+            }
+            Command::SetVhostMetadata { vhost, metadata } => {
+                self.find_vhost(&vhost)?.set_metadata(metadata);
                 Ok(())
             }
             // What is there already stays: a snapshot may say the same as a record after it.
@@ -121,6 +125,10 @@ impl Broker {
         let mut commands = Vec::new();
         for (name, entry) in vhosts {
             commands.push(Command::CreateVhost { vhost: name.clone() });
+            let metadata = VhostMetadata::clone(&entry.vhost.metadata());
+            if metadata != VhostMetadata::default() {
+                commands.push(Command::SetVhostMetadata { vhost: name.clone(), metadata });
+            }
             // Before what they are about, so that nothing is made twice.
             for kind in [PolicyKind::User, PolicyKind::Operator] {
                 commands.extend(entry.vhost.topology().policies.all(kind).iter().map(|policy| {

@@ -285,7 +285,8 @@ fn check_permissions(
     definition: &BindingDefinition,
 ) -> Result<(), ApiError> {
     access.write(kind.name(), definition.destination.as_str())?;
-    access.read("exchange", definition.source.as_str())
+    access.read("exchange", definition.source.as_str())?;
+    access.bind_topic(definition.source.as_str(), &definition.key)
 }
 
 async fn bind(

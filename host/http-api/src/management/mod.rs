@@ -5,6 +5,7 @@ mod bindings;
 mod definitions;
 mod exchanges;
 mod get;
+mod limits;
 mod listing;
 mod overview;
 mod permissions;
@@ -12,8 +13,10 @@ mod policies;
 mod publish;
 mod queue_view;
 mod queues;
+mod topic_permissions;
 mod user_fields;
 mod users;
+mod vhost_fields;
 mod vhosts;
 
 use std::sync::Arc;
@@ -49,6 +52,18 @@ pub(crate) fn endpoints() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(permissions::of_user))
         .routes(routes!(permissions::list))
         .routes(routes!(permissions::show, permissions::put, permissions::delete))
+        .routes(routes!(topic_permissions::list))
+        .routes(routes!(topic_permissions::of_vhost))
+        .routes(routes!(topic_permissions::of_user))
+        .routes(routes!(topic_permissions::show, topic_permissions::put, topic_permissions::delete))
+        .routes(routes!(topic_permissions::delete_one))
+        .routes(routes!(limits::list_vhosts))
+        .routes(routes!(limits::of_vhost))
+        .routes(routes!(limits::put_vhost, limits::delete_vhost))
+        .routes(routes!(limits::list_users))
+        .routes(routes!(limits::of_user))
+        .routes(routes!(limits::put_user, limits::delete_user))
+        .routes(routes!(vhosts::protect, vhosts::unprotect))
         .routes(routes!(policies::list_all_policy))
         .routes(routes!(policies::list_policy))
         .routes(routes!(policies::show_policy, policies::put_policy, policies::delete_policy))

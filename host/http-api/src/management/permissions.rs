@@ -96,16 +96,18 @@ pub(super) async fn of_user(
 #[derive(Deserialize, utoipa::IntoParams)]
 pub(super) struct PermissionPath {
     /// The virtual host, percent-encoded.
-    vhost: String,
+    pub(super) vhost: String,
     /// The user.
-    user: String,
+    pub(super) user: String,
 }
 
-/// Both must be there.
-fn check_ends(api: &Api, caller: &Manager, path: &PermissionPath) -> Result<(), ApiError> {
-    caller.administer()?;
-    caller.look_into(&path.vhost)?;
-    users::find(api, &path.user).map(drop)
+impl PermissionPath {
+    /// Both must be there, and the caller an administrator.
+    pub(super) fn check_ends(&self, api: &Api, caller: &Manager) -> Result<(), ApiError> {
+        caller.administer()?;
+        caller.look_into(&self.vhost)?;
+        users::find(api, &self.user).map(drop)
+    }
 }
 
 fn find(api: &Api, path: &PermissionPath) -> Result<Arc<Permissions>, ApiError> {
@@ -130,7 +132,7 @@ pub(super) async fn show(
     caller: Manager,
     Path(path): Path<PermissionPath>,
 ) -> Result<Json<PermissionView>, ApiError> {
-    check_ends(&api, &caller, &path)?;
+    path.check_ends(&api, &caller)?;
     let permissions = find(&api, &path)?;
     let PermissionPath { vhost, user } = path;
     Ok(Json(PermissionEntry { user, vhost, permissions }.into()))
@@ -165,7 +167,7 @@ pub(super) async fn put(
     Path(path): Path<PermissionPath>,
     JsonBody(request): JsonBody<PermissionRequest>,
 ) -> Result<StatusCode, ApiError> {
-    check_ends(&api, &caller, &path)?;
+    path.check_ends(&api, &caller)?;
     let PermissionRequest { configure, write, read } = request;
     for (field, pattern) in [("configure", &configure), ("write", &write), ("read", &read)] {
         Permissions::check_pattern(pattern)
@@ -191,7 +193,7 @@ pub(super) async fn delete(
     caller: Manager,
     Path(path): Path<PermissionPath>,
 ) -> Result<StatusCode, ApiError> {
-    check_ends(&api, &caller, &path)?;
+    path.check_ends(&api, &caller)?;
     find(&api, &path)?;
     let PermissionPath { vhost, user } = path;
     change_access(&api, AccessChange::ClearPermissions { user, vhost }).await?;

@@ -6,9 +6,6 @@ use utoipa::ToSchema;
 
 use crate::limits::{USER_NAME_MAX, USER_TAG_SIZE_MAX, USER_TAGS_MAX};
 
-/// The algorithm of old RabbitMQs, which is too weak to be used any more.
-pub(super) const MD5: &str = "rabbit_password_hashing_md5";
-
 /// A user's password and tags.
 #[derive(Deserialize, ToSchema)]
 pub(super) struct UserFields {
@@ -17,8 +14,8 @@ pub(super) struct UserFields {
     /// The password's salted hash in base64, as `GET` shows it. Empty, or without either: the
     /// user can't log in by password.
     password_hash: Option<String>,
-    /// How it was hashed: `rabbit_password_hashing_sha256` (default) or
-    /// `rabbit_password_hashing_sha512`.
+    /// How it was hashed: `rabbit_password_hashing_sha256` (default),
+    /// `rabbit_password_hashing_sha512` or, by old RabbitMQs, `rabbit_password_hashing_md5`.
     hashing_algorithm: Option<String>,
     /// Tags: `administrator`, `monitoring`, `policymaker`, `management`, or any other; a list, or
     /// text with commas.
@@ -28,9 +25,21 @@ pub(super) struct UserFields {
 /// Tags in either form.
 #[derive(Deserialize, ToSchema)]
 #[serde(untagged, expecting = "'tags' must be a list of text, or text with commas")]
-enum Tags {
+pub(super) enum Tags {
     List(Vec<String>),
     Text(String),
+}
+
+impl Tags {
+    /// The tags, without what is empty.
+    pub(super) fn into_list(self) -> Vec<String> {
+        let tags = match self {
+            Self::List(tags) => tags,
+            Self::Text(text) => text.split(',').map(str::to_owned).collect(),
+        };
+        let tags = tags.iter().map(|tag| tag.trim().to_owned());
+        tags.filter(|tag| !tag.is_empty()).collect()
+    }
 }
 
 /// What was read.
@@ -75,11 +84,8 @@ impl UserFields {
                     "the field 'tags' is missing (for a user without tags, give [])".to_owned()
                 );
             }
-            Some(Tags::List(tags)) => tags,
-            Some(Tags::Text(text)) => text.split(',').map(str::to_owned).collect(),
+            Some(tags) => tags.into_list(),
         };
-        let tags: Vec<_> = tags.iter().map(|tag| tag.trim().to_owned()).collect();
-        let tags: Vec<_> = tags.into_iter().filter(|tag| !tag.is_empty()).collect();
         if tags.len() > USER_TAGS_MAX || tags.iter().any(|tag| tag.len() > USER_TAG_SIZE_MAX) {
             return Err(format!(
                 "a user has at most {USER_TAGS_MAX} tags of at most {USER_TAG_SIZE_MAX} bytes"
@@ -153,8 +159,8 @@ mod tests {
         for none in [json!({"tags": []}), json!({"tags": [], "password_hash": ""})] {
             assert!(matches!(password(none), ReadPassword::Absent));
         }
-        let md5 = json!({"tags": [], "password_hash": "AAAA", "hashing_algorithm": MD5});
-        assert!(matches!(password(md5), ReadPassword::Foreign(name) if name == MD5));
+        let own = json!({"tags": [], "password_hash": "AAAA", "hashing_algorithm": "my_hashing"});
+        assert!(matches!(password(own), ReadPassword::Foreign(name) if name == "my_hashing"));
     }
 
     #[test]

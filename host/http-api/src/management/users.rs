@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use shunt_auth::{AccessChange, PasswordHash, User};
 use utoipa::ToSchema;
 
+use super::limits;
 use super::listing::ListQuery;
-use super::user_fields::{MD5, ReadPassword, UserFields};
+use super::user_fields::{ReadPassword, UserFields};
 use super::{begin_change, change_access, put_status};
 use crate::auth::Manager;
 use crate::error::{ApiError, ErrorBody};
@@ -40,14 +41,14 @@ pub(super) struct UserView {
 }
 
 impl UserView {
-    pub(super) fn new(user: &User) -> Self {
+    pub(super) fn new(api: &Api, user: &User) -> Self {
         let password = user.password();
         Self {
             name: user.name().to_owned(),
             password_hash: password.map(PasswordHash::to_base64).unwrap_or_default(),
             hashing_algorithm: password.map(PasswordHash::algorithm).unwrap_or_default().name(),
             tags: user.tags().to_vec(),
-            limits: JsonMap::new(),
+            limits: limits::object(api.access.user_limits(user.name()).iter()),
         }
     }
 }
@@ -70,7 +71,7 @@ pub(super) async fn list(
     Query(query): Query<ListQuery>,
 ) -> Result<Response, ApiError> {
     caller.administer()?;
-    query.answer(api.access.list_users().iter().map(|user| UserView::new(user)).collect())
+    query.answer(api.access.list_users().iter().map(|user| UserView::new(&api, user)).collect())
 }
 
 /// The users who may open no virtual host. Takes an administrator.
@@ -88,7 +89,7 @@ pub(super) async fn without_permissions(
     let with: HashSet<&str> = permissions.iter().map(|entry| entry.user.as_str()).collect();
     let users = api.access.list_users();
     let without = users.iter().filter(|user| !with.contains(user.name()));
-    Ok(Json(without.map(|user| UserView::new(user)).collect()))
+    Ok(Json(without.map(|user| UserView::new(&api, user)).collect()))
 }
 
 /// One user. Takes an administrator.
@@ -104,7 +105,7 @@ pub(super) async fn show(
     Path(path): Path<UserPath>,
 ) -> Result<Json<UserView>, ApiError> {
     caller.administer()?;
-    Ok(Json(UserView::new(&*find(&api, &path.user)?)))
+    Ok(Json(UserView::new(&api, &*find(&api, &path.user)?)))
 }
 
 /// Makes a user, or gives one another password and other tags; permissions stay. Takes an
@@ -125,19 +126,11 @@ pub(super) async fn put(
 ) -> Result<StatusCode, ApiError> {
     caller.administer()?;
     let user = fields.read(&path.user).map_err(ApiError::bad_request)?;
-    match &user.password {
-        ReadPassword::Foreign(algorithm) if algorithm == MD5 => {
-            return Err(ApiError::bad_request(format!(
-                "'hashing_algorithm': {MD5} is too weak and not supported; set the password anew"
-            )));
-        }
-        ReadPassword::Foreign(algorithm) => {
-            return Err(ApiError::bad_request(format!(
-                "'hashing_algorithm': '{algorithm}' is unknown; \
-                 rabbit_password_hashing_sha256 and rabbit_password_hashing_sha512 are known"
-            )));
-        }
-        _ => {}
+    if let ReadPassword::Foreign(algorithm) = &user.password {
+        return Err(ApiError::bad_request(format!(
+            "'hashing_algorithm': '{algorithm}' is unknown; rabbit_password_hashing_sha256, \
+             rabbit_password_hashing_sha512 and rabbit_password_hashing_md5 are known"
+        )));
     }
     let created = api.access.user(&path.user).is_none();
     let password = user.password.into_hash();

@@ -10,11 +10,13 @@ use axum::response::Response;
 use serde::Serialize;
 use shunt_auth::AccessChange;
 use shunt_broker::Vhost;
+use shunt_broker::metadata::VhostMetadata;
 use shunt_broker::queue::QueueStats;
-use shunt_types::QueueId;
+use shunt_types::{QueueId, ReplyCode};
 use utoipa::ToSchema;
 
 use super::listing::ListQuery;
+use super::vhost_fields::VhostFields;
 use super::{VhostPath, change_access, put_status, refused, vhost_name};
 use crate::auth::Manager;
 use crate::error::{ApiError, ErrorBody};
@@ -23,13 +25,32 @@ use crate::json::JsonMap;
 use crate::server::Api;
 use crate::shards::{self, blocking, durable};
 
+/// The type of a queue that doesn't say it.
+pub(super) const DEFAULT_QUEUE_TYPE: &str = "classic";
+
+/// What is said about a virtual host, as RabbitMQ puts it together.
+pub(super) fn metadata_object(said: &VhostMetadata) -> JsonMap {
+    let mut object = JsonMap::new();
+    object.insert("description".to_owned(), said.description.as_str().into());
+    object.insert("tags".to_owned(), said.tags.clone().into());
+    object.insert("default_queue_type".to_owned(), DEFAULT_QUEUE_TYPE.into());
+    if said.is_protected {
+        object.insert("protected_from_deletion".to_owned(), true.into());
+    }
+    object
+}
+
 /// A virtual host.
 #[derive(Serialize, ToSchema)]
 pub(super) struct VhostView {
     name: String,
-    description: &'static str,
+    description: String,
     tags: Vec<String>,
     default_queue_type: &'static str,
+    protected_from_deletion: bool,
+    /// Description, tags, default queue type and protection once more, as RabbitMQ has it.
+    #[schema(value_type = Object)]
+    metadata: JsonMap,
     tracing: bool,
     messages: u64,
     messages_ready: u64,
@@ -44,11 +65,14 @@ impl VhostView {
         let stats = topology.queue_entries().filter_map(|queue| all_stats.get(&queue.id));
         let (ready, unacked) =
             stats.fold((0, 0), |(r, u), stats| (r + stats.ready, u + stats.unacked));
+        let said = vhost.metadata();
         Self {
             name: vhost.name().as_str().to_owned(),
-            description: "",
-            tags: Vec::new(),
-            default_queue_type: "classic",
+            metadata: metadata_object(&said),
+            description: said.description.clone(),
+            tags: said.tags.clone(),
+            default_queue_type: DEFAULT_QUEUE_TYPE,
+            protected_from_deletion: said.is_protected,
             tracing: false,
             messages: ready + unacked,
             messages_ready: ready,
@@ -90,24 +114,30 @@ pub(super) async fn show(
     Ok(Json(VhostView::new(&api, &vhost, &all_stats)))
 }
 
-/// Makes a virtual host, in which the caller may do everything. Takes an administrator.
-#[utoipa::path(put, path = "/api/vhosts/{vhost}", tag = "management", params(VhostPath), request_body = Object,
+/// Makes a virtual host, in which the caller may do everything, or changes what is said about it.
+/// Takes an administrator.
+#[utoipa::path(put, path = "/api/vhosts/{vhost}", tag = "management", params(VhostPath), request_body = VhostFields,
     responses(
         (status = 201, description = "Made"),
         (status = 204, description = "There already"),
-        (status = 400, description = "The name is too long", body = ErrorBody),
+        (status = 400, description = "The name is too long, or a field is wrong", body = ErrorBody),
         (status = 401, description = "Not an administrator", body = ErrorBody),
     ))]
 pub(super) async fn put(
     State(api): State<Arc<Api>>,
     caller: Manager,
     Path(path): Path<VhostPath>,
-    // What RabbitMQ takes here (description, tags, tracing) is read and has no effect yet.
-    JsonBody(_body): JsonBody<JsonMap>,
+    JsonBody(fields): JsonBody<VhostFields>,
 ) -> Result<StatusCode, ApiError> {
     caller.administer()?;
-    let (created, position) = api.broker.create_vhost(&vhost_name(&path.vhost)?);
-    durable(&api.broker, position).await?;
+    if let Some(reason) = fields.foreign_queue_type() {
+        return Err(ApiError::bad_request(format!("'default_queue_type': {reason}")));
+    }
+    let change = fields.read().map_err(ApiError::bad_request)?;
+    let name = vhost_name(&path.vhost)?;
+    let (created, position) = api.broker.create_vhost(&name);
+    let changed = api.broker.change_vhost(&name, change).map_err(refused)?;
+    durable(&api.broker, position.max(changed)).await?;
     if created {
         let all = || ".*".to_owned();
         let grant = AccessChange::SetPermissions {
@@ -128,6 +158,7 @@ pub(super) async fn put(
         (status = 204, description = "Deleted"),
         (status = 401, description = "Not an administrator", body = ErrorBody),
         (status = 404, description = "No such virtual host", body = ErrorBody),
+        (status = 412, description = "It is protected", body = ErrorBody),
     ))]
 pub(super) async fn delete(
     State(api): State<Arc<Api>>,
@@ -136,10 +167,60 @@ pub(super) async fn delete(
 ) -> Result<StatusCode, ApiError> {
     caller.administer()?;
     caller.look_into(&path.vhost)?;
-    let position = api.broker.delete_vhost(&vhost_name(&path.vhost)?).map_err(refused)?;
+    let deleted = api.broker.delete_vhost(&vhost_name(&path.vhost)?);
+    let position = deleted.map_err(|error| match error.code {
+        ReplyCode::PreconditionFailed => {
+            let status = StatusCode::PRECONDITION_FAILED;
+            ApiError::new(status, "precondition_failed", error.explanation)
+        }
+        _ => refused(error),
+    })?;
     durable(&api.broker, position).await?;
     change_access(&api, AccessChange::RemoveVhost { vhost: path.vhost.clone() }).await?;
     let routes = api.routes.clone();
     blocking(move || routes.forget_vhost(&path.vhost)).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+async fn set_protection(
+    api: &Api,
+    caller: &Manager,
+    path: &VhostPath,
+    is_protected: bool,
+) -> Result<StatusCode, ApiError> {
+    caller.administer()?;
+    let vhost = caller.look_into(&path.vhost)?;
+    let changed = api.broker.change_vhost(vhost.name(), |said| said.is_protected = is_protected);
+    durable(&api.broker, changed.map_err(refused)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Protects a virtual host from deletion. Takes an administrator.
+#[utoipa::path(post, path = "/api/vhosts/{vhost}/deletion/protection", tag = "management", params(VhostPath),
+    responses(
+        (status = 204, description = "Protected"),
+        (status = 401, description = "Not an administrator", body = ErrorBody),
+        (status = 404, description = "No such virtual host", body = ErrorBody),
+    ))]
+pub(super) async fn protect(
+    State(api): State<Arc<Api>>,
+    caller: Manager,
+    Path(path): Path<VhostPath>,
+) -> Result<StatusCode, ApiError> {
+    set_protection(&api, &caller, &path, true).await
+}
+
+/// Lets a virtual host be deleted again. Takes an administrator.
+#[utoipa::path(delete, path = "/api/vhosts/{vhost}/deletion/protection", tag = "management", params(VhostPath),
+    responses(
+        (status = 204, description = "Not protected any more"),
+        (status = 401, description = "Not an administrator", body = ErrorBody),
+        (status = 404, description = "No such virtual host", body = ErrorBody),
+    ))]
+pub(super) async fn unprotect(
+    State(api): State<Arc<Api>>,
+    caller: Manager,
+    Path(path): Path<VhostPath>,
+) -> Result<StatusCode, ApiError> {
+    set_protection(&api, &caller, &path, false).await
 }

@@ -127,9 +127,11 @@ impl Publishing {
             Message::new(&self.exchange, routing_key, &header, MessageBody::Shared(body))?;
         // Looked up for each message: the exchange may go while a batch is under way.
         let topology = self.access.vhost.topology();
+        let exchange = checked_exchange(&topology, &self.exchange)?;
+        self.access.publish_topics(exchange, &message)?;
         let options = PublishOptions {
             topology: &topology,
-            exchange: checked_exchange(&topology, &self.exchange)?,
+            exchange,
             user: self.access.user.name(),
             confirm: Some((number, &self.sink)),
         };

@@ -31,6 +31,10 @@ async fn what_was_exported_comes_back_equal() {
     guest.put("/api/vhosts/a%2Fb", "").await.ok(201);
     for (path, body) in [
         ("/api/users/bob", json!({"password": "bob", "tags": ["monitoring", "x"]})),
+        (
+            "/api/topic-permissions/a%2Fb/bob",
+            json!({"exchange": "amq.topic", "write": "^{username}", "read": ""}),
+        ),
         ("/api/permissions/a%2Fb/bob", json!({"configure": "", "write": "^b", "read": ".*"})),
         ("/api/exchanges/%2F/inner", json!({"type": "fanout", "internal": true})),
         (
@@ -47,6 +51,13 @@ async fn what_was_exported_comes_back_equal() {
     ] {
         guest.put(path, &body.to_string()).await.ok(201);
     }
+    for (path, value) in
+        [("/api/user-limits/bob/max-channels", 5), ("/api/vhost-limits/a%2Fb/max-queues", -1)]
+    {
+        guest.put(path, &json!({ "value": value }).to_string()).await.ok(204);
+    }
+    let said = json!({"description": "ours", "tags": ["t"], "protected_from_deletion": true});
+    guest.put("/api/vhosts/a%2Fb", &said.to_string()).await.ok(204);
     for (path, body) in [
         ("/api/bindings/%2F/e/amq.topic/q/q", json!({"routing_key": "b.#"})),
         ("/api/bindings/%2F/e/amq.topic/q/q", json!({"routing_key": "a", "arguments": {"n": 1}})),
@@ -60,13 +71,16 @@ async fn what_was_exported_comes_back_equal() {
     assert_eq!(exported["bindings"].as_array().unwrap().len(), 4);
     assert_eq!(exported["vhosts"][1]["name"], "a/b");
     assert_eq!(names(&exported["policies"]), ["short"]);
-    assert_eq!(exported["parameters"][0]["component"], "operator_policy");
+    let parameters = exported["parameters"].as_array().unwrap();
+    let components: Vec<_> = parameters.iter().map(|one| &one["component"]).collect();
+    assert_eq!(components, ["operator_policy", "vhost-limits"]);
+    assert_eq!(exported["vhosts"][1]["description"], "ours");
 
     let other = Server::start().await;
     let report = other.guest().post(PATH, &exported.to_string()).await.ok(200);
     let counts = json!({
-        "users": 7, "vhosts": 2, "permissions": 6, "policies": 2, "exchanges": 2, "queues": 2,
-        "bindings": 4,
+        "users": 7, "vhosts": 2, "permissions": 6, "topic_permissions": 1, "policies": 2,
+        "exchanges": 2, "queues": 2, "bindings": 4,
     });
     assert_eq!(report, json!({"imported": counts, "not_honoured": []}));
     assert_eq!(other.guest().get(PATH).await.ok(200), exported);
@@ -121,23 +135,21 @@ async fn a_file_of_rabbitmq_3_10_is_imported_but_for_what_is_listed() {
     let guest = server.guest();
     let report = guest.post(PATH, OLD).await.ok(200);
     let counts = json!({
-        "users": 2, "vhosts": 2, "permissions": 1, "policies": 2, "exchanges": 2, "queues": 2,
-        "bindings": 3,
+        "users": 2, "vhosts": 2, "permissions": 1, "topic_permissions": 1, "policies": 3,
+        "exchanges": 2, "queues": 2, "bindings": 3,
     });
     assert_eq!(report["imported"], counts);
     let expected = [
-        "topic_permission shop/amq.topic in shop: topic permissions are not supported",
         "global_parameter cluster_name in -: global parameters are not supported",
         "global_parameter internal_cluster_id in -: global parameters are not supported",
-        "user_limits old in -: limits of users are not supported: max-connections",
-        "password old in -: hashes of rabbit_password_hashing_md5 are not supported; the user \
-         can't log in until its password is set",
-        "vhost shop in -: its description is not kept; its default queue type quorum has no \
-         effect; it is classic",
+        "vhost shop in -: its default queue type stays classic: queues of type quorum are not \
+         supported",
         "permissions old in shop: 'configure': '^(?!amq\\.).*' is not a regular expression: error: \
          look-around, including look-ahead and look-behind, is not supported; the user has no \
          access",
         "policy ha-all in shop: without effect here: ha-mode",
+        "policy no-amq in shop: pattern should be regular expression but is invalid: look-around, \
+         including look-ahead and look-behind, is not supported",
         "parameter shovel/to-eu in shop: runtime parameters of this component are not supported",
         "exchange delayed in shop: unknown exchange type 'x-delayed-test'",
         "queue ledger in shop: queues of type quorum are not supported",
@@ -156,7 +168,17 @@ async fn a_file_of_rabbitmq_3_10_is_imported_but_for_what_is_listed() {
     let request = shop.request("POST", publish).header("x-header-region", "us");
     let request = request.header("x-header-n", "1").body(Default::default()).unwrap();
     shop.send(request).await.ok(200);
-    assert_eq!(guest.get("/api/users/old").await.ok(200)["password_hash"], "");
+    // An old hash is good for a login.
+    server.user("old", "test12").get("/api/whoami").await.ok(200);
+    assert_eq!(guest.get("/api/users/old").await.ok(200)["limits"]["max-connections"], 5);
+    let topics = guest.get("/api/topic-permissions").await.ok(200);
+    assert_eq!(topics[0]["exchange"], "amq.topic");
+    assert_eq!(guest.get("/api/vhosts/shop").await.ok(200)["description"], "Shop");
+    let limits = guest.get("/api/vhost-limits/shop").await.ok(200);
+    assert_eq!(limits[0]["value"], json!({"max-connections": -1, "max-queues": 100}));
+    assert_eq!(guest.get("/api/queues/shop/orders.eu").await.ok(200)["policy"], "orders");
+    let caps = guest.get("/api/operator-policies/shop/cap").await.ok(200);
+    assert_eq!(caps["definition"], json!({"max-length": 5}));
     assert_eq!(guest.get("/api/queues/shop").await.ok(200).as_array().unwrap().len(), 2);
 }
 
@@ -164,10 +186,7 @@ async fn a_file_of_rabbitmq_3_10_is_imported_but_for_what_is_listed() {
 async fn a_file_of_rabbitmq_4_3_is_imported() {
     let server = Server::start().await;
     let report = server.guest().post(PATH, NEW).await.ok(200);
-    let expected = [
-        "global_parameter cluster_tags in -: global parameters are not supported",
-        "vhost / in -: its description is not kept",
-    ];
+    let expected = ["global_parameter cluster_tags in -: global parameters are not supported"];
     assert_eq!(left_out(&report), expected);
     // The file's user is the node's now.
     server.guest().get(PATH).await.refused(401);
@@ -183,7 +202,7 @@ async fn who_can_log_in_keeps_the_password_that_a_file_cannot_replace() {
     let server = Server::start().await;
     let user = json!({
         "name": "guest", "password_hash": "AAAA", "tags": "administrator",
-        "hashing_algorithm": "rabbit_password_hashing_md5",
+        "hashing_algorithm": "my_hashing",
     });
     let report = server.guest().post(PATH, &json!({"users": [user]}).to_string()).await.ok(200);
     assert!(left_out(&report)[0].ends_with("the user keeps the password that it has here"));
@@ -299,12 +318,18 @@ async fn the_file_of_a_whole_node_goes_into_one_vhost_without_its_users() {
     assert_eq!(left_out(&report), expected);
     guest.get("/api/queues/%2F/tasks").await.ok(200);
     guest.post("/api/definitions/none", NEW).await.refused(404);
-    let odd = guest.post("/api/definitions/%2F", r#"{"limits":{"max-queues":1},"cues":[]}"#).await;
+    let odd = r#"{"limits":{"max-queues":100,"max-cows":1},"cues":[]}"#;
+    let odd = guest.post("/api/definitions/%2F", odd).await;
     let expected = [
         "section cues in -: a section that is not known",
-        "vhost / in -: its limits are not supported: max-queues",
+        "vhost_limits / in -: unrecognised limit 'max-cows'; there are max-connections and \
+         max-queues",
     ];
     assert_eq!(left_out(&odd.ok(200)), expected);
+    let limits = r#"{"parameters":[{"component":"vhost-limits","name":"limits","value":{"max-queues":100}}]}"#;
+    guest.post("/api/definitions/%2F", limits).await.ok(200);
+    let limits = guest.get("/api/vhost-limits/%2F").await.ok(200);
+    assert_eq!(limits[0]["value"], json!({"max-queues": 100}));
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ mod definitions;
 mod door;
 mod exchanges;
 mod harness;
+mod limits;
 mod listing;
 mod openapi;
 mod overview;

@@ -33,6 +33,40 @@ async fn who_makes_a_vhost_may_do_everything_there() {
 }
 
 #[tokio::test]
+async fn what_is_said_about_a_vhost_is_kept() {
+    let server = Server::start().await;
+    let guest = server.guest();
+    let body = r#"{"description":"ours","tags":"a, b","default_queue_type":"classic"}"#;
+    guest.put("/api/vhosts/v", body).await.ok(201);
+    let expected =
+        json!({"description": "ours", "tags": ["a", "b"], "default_queue_type": "classic"});
+    let view = guest.get("/api/vhosts/v").await.ok(200);
+    assert_eq!(view["metadata"], expected);
+    assert_eq!((&view["description"], &view["tags"]), (&json!("ours"), &json!(["a", "b"])));
+    // What isn't named stays.
+    guest.put("/api/vhosts/v", r#"{"tags":[]}"#).await.ok(204);
+    assert_eq!(guest.get("/api/vhosts/v").await.ok(200)["description"], "ours");
+    let quorum = guest.put("/api/vhosts/v", r#"{"default_queue_type":"quorum"}"#).await;
+    let reason = quorum.refused(400);
+    assert_eq!(reason, "'default_queue_type': queues of type quorum are not supported");
+}
+
+#[tokio::test]
+async fn a_protected_vhost_is_not_deleted() {
+    let server = Server::start().await;
+    let guest = server.guest();
+    guest.put("/api/vhosts/v", "").await.ok(201);
+    let protection = "/api/vhosts/v/deletion/protection";
+    guest.post(protection, "").await.ok(204);
+    assert_eq!(guest.get("/api/vhosts/v").await.ok(200)["protected_from_deletion"], true);
+    let reason = guest.delete("/api/vhosts/v").await.refused(412);
+    assert!(reason.contains("protected from deletion"), "{reason}");
+    server.user("ann", "ann").delete(protection).await.refused(401);
+    guest.delete(protection).await.ok(204);
+    guest.delete("/api/vhosts/v").await.ok(204);
+}
+
+#[tokio::test]
 async fn only_an_administrator_makes_and_deletes_vhosts() {
     let server = Server::start().await;
     let pol = server.user("pol", "pol");

@@ -52,6 +52,35 @@ pub(crate) enum UserAction {
         /// Tags such as administrator, monitoring, policymaker, management
         tags: Vec<String>,
     },
+    /// How much users may have open: set, list, clear
+    #[command(subcommand)]
+    Limits(UserLimitsAction),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum UserLimitsAction {
+    /// Set a limit, for what is opened from now on
+    Set {
+        /// The user's name
+        name: String,
+        /// max-connections or max-channels
+        limit: String,
+        /// How many there may be; below 0, any number
+        #[arg(allow_negative_numbers = true)]
+        value: i64,
+    },
+    /// The limits of all users, or of one
+    List {
+        /// The user's name
+        name: Option<String>,
+    },
+    /// Take a limit away
+    Clear {
+        /// The user's name
+        name: String,
+        /// max-connections or max-channels
+        limit: String,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -85,6 +114,36 @@ pub(crate) enum PermissionAction {
         /// The user's name
         name: String,
     },
+    /// Which routing keys a user may use with a topic exchange: set, list, clear
+    #[command(subcommand)]
+    Topic(TopicAction),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TopicAction {
+    /// Restrict routing keys; {username} and {vhost} in a pattern stand for those names
+    Set {
+        /// The user's name
+        name: String,
+        /// The exchange, of the type topic
+        exchange: String,
+        /// A regular expression over the keys that may be published with
+        write: String,
+        /// A regular expression over the keys that may be bound with
+        read: String,
+    },
+    /// The restrictions in the virtual host, or those of one user in all of them
+    List {
+        /// The user's name
+        name: Option<String>,
+    },
+    /// Take a user's restrictions in the virtual host away
+    Clear {
+        /// The user's name
+        name: String,
+        /// Only that with this exchange
+        exchange: Option<String>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -97,10 +156,19 @@ pub(crate) struct VhostCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum VhostAction {
-    /// Make a virtual host, in which --user may do everything
+    /// Make a virtual host, in which --user may do everything, or change what is said about one
     Add {
         /// Its name
         name: String,
+        /// For people
+        #[arg(long)]
+        description: Option<String>,
+        /// For tools, with commas
+        #[arg(long, value_name = "TAGS", value_delimiter = ',')]
+        tags: Option<Vec<String>>,
+        /// The type of queues that don't say it: classic
+        #[arg(long, value_name = "TYPE")]
+        default_queue_type: Option<String>,
     },
     /// All virtual hosts that --user sees
     List,
@@ -108,6 +176,38 @@ pub(crate) enum VhostAction {
     Delete {
         /// Its name
         name: String,
+    },
+    /// Refuse to delete a virtual host
+    Protect {
+        /// Its name
+        name: String,
+    },
+    /// Let a virtual host be deleted again
+    Unprotect {
+        /// Its name
+        name: String,
+    },
+    /// How much the virtual host of --vhost may have: set, list, clear
+    #[command(subcommand)]
+    Limits(VhostLimitsAction),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum VhostLimitsAction {
+    /// Set a limit, for what is opened and declared from now on
+    Set {
+        /// max-connections or max-queues
+        limit: String,
+        /// How many there may be; below 0, any number
+        #[arg(allow_negative_numbers = true)]
+        value: i64,
+    },
+    /// The limits of all virtual hosts that --user sees
+    List,
+    /// Take a limit away
+    Clear {
+        /// max-connections or max-queues
+        limit: String,
     },
 }
 

@@ -7,6 +7,7 @@
 mod policy_record;
 mod record;
 mod values;
+mod vhost_record;
 
 use std::collections::BTreeMap;
 use std::io;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use anyhow::{Context, bail, ensure};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use shunt_auth::{AccessChange, HashingAlgorithm, PasswordHash};
+use shunt_auth::{AccessChange, HashingAlgorithm, PasswordHash, UserLimits};
 use shunt_broker::durable::QueueUid;
 use shunt_broker::metadata::{
     BindingDefinition, Command, DestinationName, ExchangeDefinition, QueueDefinition,
@@ -20,6 +20,7 @@ use shunt_wasm::{
 
 use super::policy_record::{self, PolicyFields};
 use super::values::{Fields, fields, table};
+use super::vhost_record::{self, VhostFields};
 
 /// Version of the records' format.
 const VERSION: u8 = 1;
@@ -48,6 +49,7 @@ pub(super) enum BrokerRecord {
     Unbind { vhost: String, binding: BindingFields },
     SetPolicy(PolicyFields),
     ClearPolicy { vhost: String, operator: bool, name: String },
+    SetVhostMetadata(VhostFields),
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -79,11 +81,44 @@ pub(super) struct BindingFields {
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum AccessRecord {
-    PutUser { name: String, password: Option<(String, String)>, tags: Vec<String> },
-    DeleteUser { name: String },
-    SetPermissions { user: String, vhost: String, configure: String, write: String, read: String },
-    ClearPermissions { user: String, vhost: String },
-    RemoveVhost { vhost: String },
+    PutUser {
+        name: String,
+        password: Option<(String, String)>,
+        tags: Vec<String>,
+    },
+    DeleteUser {
+        name: String,
+    },
+    SetPermissions {
+        user: String,
+        vhost: String,
+        configure: String,
+        write: String,
+        read: String,
+    },
+    ClearPermissions {
+        user: String,
+        vhost: String,
+    },
+    RemoveVhost {
+        vhost: String,
+    },
+    SetTopicPermission {
+        user: String,
+        vhost: String,
+        exchange: String,
+        write: String,
+        read: String,
+    },
+    ClearTopicPermissions {
+        user: String,
+        vhost: String,
+        exchange: Option<String>,
+    },
+    SetUserLimits {
+        user: String,
+        limits: Vec<(String, i64)>,
+    },
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -209,6 +244,9 @@ impl BrokerRecord {
             Command::Unbind { vhost, binding } => {
                 Self::Unbind { vhost: vhost.to_string(), binding: binding_fields(binding) }
             }
+            Command::SetVhostMetadata { vhost, metadata } => {
+                Self::SetVhostMetadata(VhostFields::new(vhost, metadata))
+            }
             Command::SetPolicy { vhost, kind, policy } => {
                 Self::SetPolicy(PolicyFields::new(vhost, *kind, policy))
             }
@@ -260,6 +298,7 @@ impl BrokerRecord {
                 Command::Unbind { vhost: VhostName::new(&vhost)?, binding: binding_of(binding)? }
             }
             Self::SetPolicy(policy) => policy.into_command()?,
+            Self::SetVhostMetadata(vhost) => vhost.into_command()?,
             Self::ClearPolicy { vhost, operator, name } => Command::ClearPolicy {
                 vhost: VhostName::new(&vhost)?,
                 kind: policy_record::kind(operator),
@@ -309,6 +348,15 @@ impl AccessRecord {
                 Self::ClearPermissions { user, vhost }
             }
             AccessChange::RemoveVhost { vhost } => Self::RemoveVhost { vhost },
+            AccessChange::SetTopicPermission { user, vhost, exchange, write, read } => {
+                Self::SetTopicPermission { user, vhost, exchange, write, read }
+            }
+            AccessChange::ClearTopicPermissions { user, vhost, exchange } => {
+                Self::ClearTopicPermissions { user, vhost, exchange }
+            }
+            AccessChange::SetUserLimits { user, limits } => {
+                Self::SetUserLimits { user, limits: vhost_record::named(limits.iter()) }
+            }
         }
     }
 
@@ -330,6 +378,19 @@ impl AccessRecord {
                 AccessChange::ClearPermissions { user, vhost }
             }
             Self::RemoveVhost { vhost } => AccessChange::RemoveVhost { vhost },
+            Self::SetTopicPermission { user, vhost, exchange, write, read } => {
+                AccessChange::SetTopicPermission { user, vhost, exchange, write, read }
+            }
+            Self::ClearTopicPermissions { user, vhost, exchange } => {
+                AccessChange::ClearTopicPermissions { user, vhost, exchange }
+            }
+            Self::SetUserLimits { user, limits: named } => {
+                let mut limits = UserLimits::default();
+                for (name, value) in named {
+                    vhost_record::set(limits.get_mut(&name), &name, value)?;
+                }
+                AccessChange::SetUserLimits { user, limits }
+            }
         })
     }
 }

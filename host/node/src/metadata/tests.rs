@@ -1,8 +1,10 @@
 //! What is written comes back the same.
 
-use shunt_auth::PasswordHash;
+use shunt_auth::{PasswordHash, UserLimits};
 use shunt_broker::durable::QueueUid;
-use shunt_broker::metadata::{BindingDefinition, DestinationName, QueueDefinition};
+use shunt_broker::metadata::{
+    BindingDefinition, DestinationName, QueueDefinition, VhostLimits, VhostMetadata,
+};
 use shunt_broker::policy::{ApplyTo, PolicyDefinition, PolicyKind};
 use shunt_types::{ExchangeName, FieldTable, QueueName, Value};
 use shunt_wasm::{Capabilities, Capability, Destinations, LimitOverrides, StoredVersion};
@@ -40,9 +42,19 @@ fn contents() -> Contents {
             password: Some(PasswordHash::new("secret")),
             tags: vec!["management".into()],
         }],
+
         routes: [(("/".into(), "r".into()), route)].into(),
         commands: vec![
             Command::CreateVhost { vhost: vhost.clone() },
+            Command::SetVhostMetadata {
+                vhost: vhost.clone(),
+                metadata: VhostMetadata {
+                    description: "ours".into(),
+                    tags: vec!["a".into()],
+                    is_protected: true,
+                    limits: VhostLimits { max_connections: Some(-1), max_queues: None },
+                },
+            },
             Command::DeclareQueue {
                 vhost: vhost.clone(),
                 queue: QueueDefinition {
@@ -102,6 +114,25 @@ fn a_snapshot_says_what_was_declared() {
 fn records_say_what_was_declared() {
     let records = contents().records().map(|record| record.encode().unwrap()).collect();
     check_same(&read(None, records).unwrap());
+}
+
+#[test]
+fn restrictions_and_limits_of_users_come_back() {
+    let [user, vhost, exchange] = ["u", "/", "amq.topic"].map(str::to_owned);
+    let limits = UserLimits { max_connections: Some(1), max_channels: Some(-1) };
+    let changes = [
+        AccessChange::SetTopicPermission {
+            user: user.clone(),
+            vhost: vhost.clone(),
+            exchange: exchange.clone(),
+            write: "w".into(),
+            read: "r".into(),
+        },
+        AccessChange::ClearTopicPermissions { user: user.clone(), vhost, exchange: None },
+        AccessChange::SetUserLimits { user, limits },
+    ];
+    let records = changes.iter().map(|change| Record::access(change).encode().unwrap());
+    assert_eq!(read(None, records.collect()).unwrap().access, changes);
 }
 
 #[test]

@@ -99,6 +99,10 @@ settings! {
         frame_max: u32 = limits::FRAME_MAX, limits::FRAME_MAX_MIN..=16 * MIB as u32;
         /// Most channels of one connection.
         channel_max: u16 = limits::CHANNEL_MAX, 1..=u16::MAX;
+        /// Most connections of the node; 0 for any number.
+        connection_max: u64 = 0, 0..=u64::MAX;
+        /// Most channels of all connections of the node; 0 for any number.
+        channel_max_per_node: u64 = 0, 0..=u64::MAX;
         /// Heartbeat that is suggested to clients, in seconds; 0 for none.
         heartbeat_s: u16 = limits::HEARTBEAT_S, 0..=u16::MAX;
         /// Time for the whole handshake, in milliseconds.

@@ -89,6 +89,10 @@ impl Matcher for TopicMatcher {
         Box::new(self.clone())
     }
 
+    fn matches_by_topic(&self) -> bool {
+        true
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }

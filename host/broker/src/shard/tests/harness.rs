@@ -213,6 +213,7 @@ impl World {
         let mut lines = Vec::new();
         for vhost in self.broker.vhosts() {
             let name = vhost.name();
+            lines.push(format!("{name} {:?}", vhost.metadata()));
             let exchanges = self.broker.exchanges(name);
             lines.extend(exchanges.iter().map(|exchange| format!("{name} {exchange:?}")));
             let topology = vhost.topology();

@@ -230,3 +230,27 @@ fn a_virtual_host_made_again_at_once_keeps_its_own_queues() {
     assert!(world.broker.vhost("other").is_none());
     assert!(world.broker.create_vhost(&VhostName::new("other").unwrap()).0);
 }
+
+#[test]
+fn a_protected_virtual_host_stays() {
+    let world = World::new(1);
+    world.broker.change_vhost(&world.vhost, |vhost| vhost.is_protected = true).unwrap();
+    let error = world.broker.delete_vhost(&world.vhost).unwrap_err();
+    assert!(error.explanation.ends_with("'/': it is protected from deletion"), "{error}");
+    world.broker.change_vhost(&world.vhost, |vhost| vhost.is_protected = false).unwrap();
+    world.broker.delete_vhost(&world.vhost).unwrap();
+}
+
+#[test]
+fn a_virtual_host_has_no_more_queues_than_it_may() {
+    let world = World::new(1);
+    world.queue("a", &[]);
+    world.broker.change_vhost(&world.vhost, |vhost| vhost.limits.max_queues = Some(1)).unwrap();
+    let error = world.declare("b", |_| {}).err().unwrap();
+    let text = "cannot declare queue 'b': queue limit in vhost '/' (1) is reached";
+    assert_eq!(error.explanation, text);
+    // What is there may be declared again.
+    assert!(!world.declare("a", |_| {}).unwrap().created);
+    world.broker.change_vhost(&world.vhost, |vhost| vhost.limits.max_queues = Some(-1)).unwrap();
+    world.declare("b", |_| {}).unwrap();
+}

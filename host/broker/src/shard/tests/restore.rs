@@ -4,7 +4,7 @@ use shunt_types::{QueueId, VhostName};
 
 use super::harness::{World, message, to_queue};
 use crate::DeleteOptions;
-use crate::metadata::Command;
+use crate::metadata::{Command, VhostMetadata};
 
 /// Another world, made of commands.
 fn restored(commands: impl IntoIterator<Item = Command>) -> World {
@@ -22,6 +22,8 @@ fn lively() -> World {
     world.broker.create_vhost(&VhostName::new("gone").unwrap());
     world.broker.delete_vhost(&VhostName::new("gone").unwrap()).unwrap();
     world.broker.create_vhost(&VhostName::new("other").unwrap());
+    let description = |vhost: &mut VhostMetadata| vhost.description = "kept".to_owned();
+    world.broker.change_vhost(&world.vhost, description).unwrap();
     world.exchange("x", "topic", &[("alternate-exchange", "amq.fanout".into())]).unwrap();
     world.exchange("auto-x", "fanout", &[]).unwrap();
     world.exchange("auto-gone", "fanout", &[]).unwrap();

@@ -2,7 +2,8 @@
 
 use shunt_auth::AccessChange;
 use shunt_broker::metadata::{
-    BindingDefinition, ExchangeDefinition, QueueDeclaration, QueueDefinition,
+    BindingDefinition, ExchangeDefinition, QueueDeclaration, QueueDefinition, VhostLimits,
+    VhostMetadata,
 };
 use shunt_broker::policy::{Policy, PolicyKind};
 use shunt_broker::ports::Position;
@@ -18,8 +19,11 @@ use crate::server::Api;
 #[derive(Default)]
 pub(super) struct Plan {
     pub(super) users: Vec<AccessChange>,
-    pub(super) vhosts: Vec<VhostName>,
+    pub(super) user_limits: Vec<AccessChange>,
+    pub(super) vhosts: Vec<(VhostName, VhostChange)>,
+    pub(super) vhost_limits: Vec<(VhostName, VhostLimits)>,
     pub(super) permissions: Vec<AccessChange>,
+    pub(super) topic_permissions: Vec<AccessChange>,
     pub(super) policies: Vec<(VhostName, PolicyKind, Policy)>,
     pub(super) exchanges: Vec<(VhostName, ExchangeDefinition)>,
     pub(super) queues: Vec<(VhostName, QueueDefinition)>,
@@ -27,6 +31,9 @@ pub(super) struct Plan {
     /// With what is left out; the counts come while applying.
     pub(super) report: Report,
 }
+
+/// What a file says about a virtual host.
+pub(super) type VhostChange = Box<dyn FnOnce(&mut VhostMetadata)>;
 
 /// What was done.
 pub(super) struct Outcome {
@@ -56,17 +63,20 @@ impl Plan {
             outcome.change(api, change);
             outcome.report.imported.users += 1;
         }
-        for vhost in self.vhosts {
-            let (_, position) = api.broker.create_vhost(&vhost);
-            outcome.done(format!("vhost '{vhost}'"), position);
-            outcome.report.imported.vhosts += 1;
+        for change in self.user_limits {
+            outcome.change(api, change);
         }
+        let vhosts = outcome.make_vhosts(api, self.vhosts, self.vhost_limits);
         for change in self.permissions {
             outcome.change(api, change);
             outcome.report.imported.permissions += 1;
         }
-        let declared = outcome
-            .set_policies(api, self.policies)
+        for change in self.topic_permissions {
+            outcome.change(api, change);
+            outcome.report.imported.topic_permissions += 1;
+        }
+        let declared = vhosts
+            .and_then(|()| outcome.set_policies(api, self.policies))
             .and_then(|()| outcome.declare(api, self.exchanges, self.queues, self.bindings));
         outcome.failure = declared.err();
         outcome
@@ -85,11 +95,38 @@ impl Outcome {
             AccessChange::SetPermissions { user, vhost, .. } => {
                 format!("permissions of user '{user}' in vhost '{vhost}'")
             }
+            AccessChange::SetTopicPermission { user, vhost, exchange, .. } => {
+                format!("topic permission of user '{user}' for '{exchange}' in vhost '{vhost}'")
+            }
+            AccessChange::SetUserLimits { user, .. } => format!("limits of user '{user}'"),
             // The plan has no others.
             other => format!("{other:?}"),
         };
         self.changes.push(begin_change(api, change));
         self.applied.push(what);
+    }
+
+    fn make_vhosts(
+        &mut self,
+        api: &Api,
+        vhosts: Vec<(VhostName, VhostChange)>,
+        limits: Vec<(VhostName, VhostLimits)>,
+    ) -> Result<(), ApiError> {
+        for (vhost, change) in vhosts {
+            let what = format!("vhost '{vhost}'");
+            let (_, made) = api.broker.create_vhost(&vhost);
+            let changed = api.broker.change_vhost(&vhost, change);
+            let changed = changed.map_err(|error| failed(&what, error))?;
+            self.done(what, made.max(changed));
+            self.report.imported.vhosts += 1;
+        }
+        for (vhost, limits) in limits {
+            let what = format!("limits of vhost '{vhost}'");
+            let changed = api.broker.change_vhost(&vhost, |said| said.limits = limits);
+            let position = changed.map_err(|error| failed(&what, error))?;
+            self.done(what, position);
+        }
+        Ok(())
     }
 
     fn set_policies(

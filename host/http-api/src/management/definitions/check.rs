@@ -11,19 +11,22 @@ use shunt_types::{ExchangeName, FieldTable, NameError, QueueName, VhostName};
 
 use super::Scope;
 use super::apply::{Plan, declaration};
-use super::file::{ExchangeItem, File, PermissionItem, QueueItem, UserItem, VhostItem};
+use super::file::{
+    ExchangeItem, File, PermissionItem, QueueItem, TopicPermissionItem, UserItem, VhostItem,
+};
 use super::report::NotHonoured;
 use crate::error::ApiError;
 use crate::json::{self, JsonMap};
 use crate::limits::{JSON_BODY_MAX, PROBLEMS_NAMED_MAX};
+use crate::management::limits;
 use crate::management::user_fields::ReadPassword;
 use crate::server::Api;
 
 /// A name in a virtual host.
 pub(super) type Key = (VhostName, String);
 
-/// The names of the default queue type that mean what a queue is here without saying.
-const CLASSIC: [&str; 4] = ["classic", "default", "undefined", "rabbit_classic_queue"];
+/// The names of the queue type that there is.
+const CLASSIC: [&str; 3] = ["classic", "default", "rabbit_classic_queue"];
 
 /// Checks a file, item by item, and collects what is to be done.
 pub(super) struct Checker<'a> {
@@ -67,6 +70,7 @@ impl<'a> Checker<'a> {
         file.users.into_iter().for_each(|item| self.user(item));
         file.vhosts.into_iter().for_each(|item| self.vhost(item));
         file.permissions.into_iter().for_each(|item| self.permission(item));
+        file.topic_permissions.into_iter().for_each(|item| self.topic_permission(item));
         file.policies.into_iter().for_each(|item| self.policy(item));
         file.parameters.into_iter().for_each(|item| self.parameter(item));
         file.exchanges.into_iter().for_each(|item| self.exchange(item));
@@ -105,9 +109,13 @@ impl<'a> Checker<'a> {
         if !self.users.insert(name.clone()) {
             return self.problems.push(format!("user '{name}' stands twice"));
         }
-        if !limits.is_empty() {
-            let reason = format!("limits of users are not supported: {}", names(&limits));
-            self.leave_out("user_limits", &*name, None, reason);
+        match limits::user_limits(&limits) {
+            Ok(limits) if limits == self.api.access.user_limits(&name) => {}
+            Ok(limits) => {
+                let user = name.clone();
+                self.plan.user_limits.push(AccessChange::SetUserLimits { user, limits });
+            }
+            Err(reason) => self.leave_out("user_limits", &*name, None, reason),
         }
         let mut kept = None;
         if let ReadPassword::Foreign(algorithm) = &user.password {
@@ -132,13 +140,46 @@ impl<'a> Checker<'a> {
         if !self.vhosts.insert(name.clone()) {
             return self.problems.push(format!("vhost '{name}' stands twice"));
         }
-        let reasons = vhost_reasons(&item);
-        if !reasons.is_empty() {
-            self.leave_out("vhost", name.as_str(), None, reasons.join("; "));
+        if item.tracing {
+            self.leave_out("vhost", name.as_str(), None, "tracing is not supported");
         }
-        if matches!(self.scope, Scope::Node) {
-            self.plan.vhosts.push(name);
+        let fields = item.fields();
+        if let Some(reason) = fields.foreign_queue_type() {
+            let reason = format!("its default queue type stays classic: {reason}");
+            self.leave_out("vhost", name.as_str(), None, reason);
         }
+        match fields.read() {
+            Ok(change) => self.plan.vhosts.push((name.clone(), Box::new(change))),
+            Err(reason) => self.problems.push(format!("vhost '{name}': {reason}")),
+        }
+        if !item.limits.is_empty() {
+            self.vhost_limits(name, &item.limits);
+        }
+    }
+
+    /// Limits of a virtual host, which stand there or among the parameters.
+    pub(super) fn vhost_limits(&mut self, vhost: VhostName, limits: &JsonMap) {
+        match limits::vhost_limits(limits) {
+            Ok(limits) => self.plan.vhost_limits.push((vhost, limits)),
+            Err(reason) => self.leave_out("vhost_limits", vhost.as_str(), None, reason),
+        }
+    }
+
+    fn topic_permission(&mut self, item: TopicPermissionItem) {
+        let TopicPermissionItem { user, vhost, permission } = item;
+        let exchange = &permission.exchange;
+        let what = format!("topic permission of user '{user}' for exchange '{exchange}'");
+        if !self.users.contains(&user) && self.api.access.user(&user).is_none() {
+            self.problems.push(format!("{what}: there is no such user, nor in the file"));
+        }
+        let Some(vhost) = self.known_vhost(&what, Some(vhost)) else { return };
+        if let Err(reason) = permission.check() {
+            let name = format!("{user}/{exchange}");
+            let reason = format!("{reason}; the user can use no routing key there");
+            self.leave_out("topic_permission", name, Some(vhost.to_string()), reason);
+        }
+        let change = permission.into_change(user, vhost.to_string());
+        self.plan.topic_permissions.push(change);
     }
 
     fn permission(&mut self, item: PermissionItem) {
@@ -319,34 +360,4 @@ fn wrong_name(kind: &str, name: &str, error: &NameError) -> String {
 
 fn stays(explanation: &str) -> String {
     format!("it stays as it is: {explanation}")
-}
-
-fn names(object: &JsonMap) -> String {
-    object.keys().map(String::as_str).collect::<Vec<_>>().join(", ")
-}
-
-/// What is said about a virtual host and has no effect.
-fn vhost_reasons(item: &VhostItem) -> Vec<String> {
-    let mut reasons = Vec::new();
-    let text = |field: &str| item.metadata.get(field).and_then(|value| value.as_str());
-    let description = item.description.as_deref().or(text("description")).unwrap_or_default();
-    if !description.is_empty() {
-        reasons.push("its description is not kept".to_owned());
-    }
-    let in_metadata = item.metadata.get("tags").and_then(|tags| tags.as_array());
-    let tags = item.tags.as_ref().map_or(0, Vec::len) + in_metadata.map_or(0, Vec::len);
-    if tags > 0 {
-        reasons.push("its tags are not kept".to_owned());
-    }
-    let kind = item.default_queue_type.as_deref().or(text("default_queue_type"));
-    if let Some(kind) = kind.filter(|kind| !kind.is_empty() && !CLASSIC.contains(kind)) {
-        reasons.push(format!("its default queue type {kind} has no effect; it is classic"));
-    }
-    if item.tracing {
-        reasons.push("its tracing is not supported".to_owned());
-    }
-    if !item.limits.is_empty() {
-        reasons.push(format!("its limits are not supported: {}", names(&item.limits)));
-    }
-    reasons
 }

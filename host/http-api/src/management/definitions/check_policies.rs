@@ -8,6 +8,9 @@ use crate::management::policies::PolicyRequest;
 
 /// The component of operator policies among parameters.
 pub(super) const OPERATOR_POLICY: &str = "operator_policy";
+/// The component of limits of a virtual host, and the name of its one parameter.
+pub(super) const VHOST_LIMITS: &str = "vhost-limits";
+pub(super) const LIMITS: &str = "limits";
 
 impl Checker<'_> {
     pub(super) fn policy(&mut self, item: PolicyItem) {
@@ -16,6 +19,15 @@ impl Checker<'_> {
 
     pub(super) fn parameter(&mut self, item: ParameterItem) {
         let ParameterItem { component, name, vhost, value } = item;
+        if component == VHOST_LIMITS {
+            let Some(vhost) = self.known_vhost("limits of a virtual host", vhost) else { return };
+            return match value.as_object() {
+                Some(limits) => self.vhost_limits(vhost, limits),
+                // RabbitMQ writes no limits as an empty list.
+                None if value.as_array().is_some_and(Vec::is_empty) => {}
+                None => self.problems.push(format!("limits of vhost '{vhost}': not an object")),
+            };
+        }
         if component != OPERATOR_POLICY {
             let reason = "runtime parameters of this component are not supported";
             return self.leave_out("parameter", format!("{component}/{name}"), vhost, reason);

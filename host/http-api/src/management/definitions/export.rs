@@ -9,14 +9,16 @@ use shunt_broker::metadata::DestinationName;
 use shunt_broker::policy::PolicyKind;
 use utoipa::ToSchema;
 
-use super::check_policies::OPERATOR_POLICY;
+use super::check_policies::{LIMITS, OPERATOR_POLICY, VHOST_LIMITS};
 use super::file::{
     BindingItem, DestinationType, ExchangeItem, ParameterItem, QueueItem, VhostItem,
 };
 use crate::json;
 use crate::management::RABBITMQ_VERSION;
+use crate::management::limits;
 use crate::management::permissions::PermissionView;
 use crate::management::policies::{PolicyValue, PolicyView};
+use crate::management::topic_permissions::TopicPermissionView;
 use crate::management::users::UserView;
 use crate::server::Api;
 
@@ -53,8 +55,7 @@ pub(in crate::management) struct Definitions {
     users: Vec<UserView>,
     vhosts: Vec<VhostItem>,
     permissions: Vec<PermissionView>,
-    #[schema(value_type = Vec<Object>)]
-    topic_permissions: [(); 0],
+    topic_permissions: Vec<TopicPermissionView>,
     #[schema(value_type = Vec<Object>)]
     global_parameters: [(); 0],
     #[serde(flatten)]
@@ -74,7 +75,7 @@ pub(in crate::management) struct VhostDefinitions {
 /// Policies, exchanges, queues and bindings.
 #[derive(Default, Serialize, ToSchema)]
 struct Declared {
-    /// Operator policies, where RabbitMQ has them.
+    /// Operator policies and limits of virtual hosts, where RabbitMQ has them.
     parameters: Vec<ParameterItem>,
     policies: Vec<PolicyView>,
     exchanges: Vec<ExchangeItem>,
@@ -92,13 +93,14 @@ impl Definitions {
         }
         let users = api.access.list_users();
         let permissions = api.access.list_permissions().into_iter();
+        let topics = api.access.list_topic_permissions().into_iter();
         Self {
             origin: Origin::new(api, "cluster", explanation),
             original_cluster_name: api.node_name.clone(),
-            users: users.iter().map(|user| UserView::new(user)).collect(),
-            vhosts: vhosts.iter().map(|vhost| VhostItem::named(vhost.name().as_str())).collect(),
+            users: users.iter().map(|user| UserView::new(api, user)).collect(),
+            vhosts: vhosts.iter().map(|vhost| VhostItem::of(vhost)).collect(),
             permissions: permissions.map(PermissionView::from).collect(),
-            topic_permissions: [],
+            topic_permissions: topics.map(TopicPermissionView::from).collect(),
             global_parameters: [],
             declared,
         }
@@ -125,7 +127,7 @@ fn is_built_in(name: &str) -> bool {
 }
 
 impl Declared {
-    fn add_policies(&mut self, vhost: &Vhost, with_vhost: bool) {
+    fn add_parameters(&mut self, vhost: &Vhost, with_vhost: bool) {
         let topology = vhost.topology();
         let policies = topology.policies();
         let of = with_vhost.then_some(vhost);
@@ -138,11 +140,20 @@ impl Declared {
             vhost: of.map(|vhost| vhost.name().to_string()),
             value: json!(PolicyValue::new(policy)),
         }));
+        let limits = limits::object(vhost.metadata().limits.iter());
+        if !limits.is_empty() {
+            self.parameters.push(ParameterItem {
+                component: VHOST_LIMITS.to_owned(),
+                name: LIMITS.to_owned(),
+                vhost: of.map(|vhost| vhost.name().to_string()),
+                value: limits.into(),
+            });
+        }
     }
 
     fn add(&mut self, api: &Api, vhost: &Vhost, with_vhost: bool) {
         let of = || with_vhost.then(|| vhost.name().as_str().to_owned());
-        self.add_policies(vhost, with_vhost);
+        self.add_parameters(vhost, with_vhost);
         for exchange in api.broker.exchanges(vhost.name()) {
             if is_built_in(exchange.name.as_str()) {
                 continue;

@@ -3,13 +3,18 @@
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value as Json;
+use shunt_broker::Vhost;
 use utoipa::ToSchema;
 
 use super::Scope;
 use crate::error::ApiError;
 use crate::json::{self, JsonMap};
+use crate::management::limits;
 use crate::management::policies::PolicyRequest;
-use crate::management::user_fields::UserFields;
+use crate::management::topic_permissions::TopicPermissionRequest;
+use crate::management::user_fields::{Tags, UserFields};
+use crate::management::vhost_fields::VhostFields;
+use crate::management::vhosts::{DEFAULT_QUEUE_TYPE, metadata_object};
 
 /// A user in a file.
 #[derive(Deserialize)]
@@ -36,23 +41,42 @@ pub(super) struct VhostItem {
     #[serde(default, deserialize_with = "object")]
     #[schema(value_type = Object)]
     pub(super) metadata: JsonMap,
-    #[serde(default, deserialize_with = "object")]
+    #[serde(default, deserialize_with = "pairs")]
     #[schema(value_type = Object)]
     pub(super) limits: JsonMap,
 }
 
 impl VhostItem {
-    /// A virtual host of this node, of which no more than the name is kept.
-    pub(super) fn named(name: &str) -> Self {
-        let nothing = [("description", Json::from("")), ("tags", Json::Array(Vec::new()))];
+    /// A virtual host of this node.
+    pub(super) fn of(vhost: &Vhost) -> Self {
+        let said = vhost.metadata();
         Self {
-            name: name.to_owned(),
-            description: Some(String::new()),
-            tags: Some(Vec::new()),
-            default_queue_type: Some("classic".to_owned()),
+            name: vhost.name().as_str().to_owned(),
+            description: Some(said.description.clone()),
+            tags: Some(said.tags.clone()),
+            default_queue_type: Some(DEFAULT_QUEUE_TYPE.to_owned()),
             tracing: false,
-            metadata: nothing.map(|(key, value)| (key.to_owned(), value)).into_iter().collect(),
-            limits: JsonMap::new(),
+            metadata: metadata_object(&said),
+            limits: limits::object(said.limits.iter()),
+        }
+    }
+
+    /// What it says of itself: some files have it in `metadata` only.
+    pub(super) fn fields(&self) -> VhostFields {
+        let text = |field: &str| self.metadata.get(field)?.as_str().map(str::to_owned);
+        let in_metadata = || {
+            let tags = self.metadata.get("tags")?.as_array()?.iter();
+            Some(tags.filter_map(|tag| tag.as_str().map(str::to_owned)).collect())
+        };
+        let protected = self.metadata.get("protected_from_deletion");
+        VhostFields {
+            description: self.description.clone().or_else(|| text("description")),
+            tags: self.tags.clone().or_else(in_metadata).map(Tags::List),
+            default_queue_type: self
+                .default_queue_type
+                .clone()
+                .or_else(|| text("default_queue_type")),
+            protected_from_deletion: protected.and_then(Json::as_bool),
         }
     }
 }
@@ -126,6 +150,15 @@ pub(super) enum DestinationType {
     Exchange,
 }
 
+/// A user's topic permission in a file.
+#[derive(Deserialize)]
+pub(super) struct TopicPermissionItem {
+    pub(super) user: String,
+    pub(super) vhost: String,
+    #[serde(flatten)]
+    pub(super) permission: TopicPermissionRequest,
+}
+
 /// A policy in a file.
 #[derive(Deserialize)]
 pub(super) struct PolicyItem {
@@ -161,6 +194,7 @@ pub(super) struct File {
     pub(super) users: Vec<UserItem>,
     pub(super) vhosts: Vec<VhostItem>,
     pub(super) permissions: Vec<PermissionItem>,
+    pub(super) topic_permissions: Vec<TopicPermissionItem>,
     pub(super) policies: Vec<PolicyItem>,
     pub(super) parameters: Vec<ParameterItem>,
     pub(super) exchanges: Vec<ExchangeItem>,
@@ -181,11 +215,8 @@ const ABOUT: [&str; 8] = [
     "explanation",
 ];
 
-/// Sections that are not honoured: key, kind of an item, the fields that name it, and why.
-const FOREIGN: [(&str, &str, &[&str], &str); 2] = [
-    ("topic_permissions", "topic_permission", &["user", "exchange"], "topic permissions"),
-    ("global_parameters", "global_parameter", &["name"], "global parameters"),
-];
+/// A section that is not honoured.
+const GLOBAL_PARAMETERS: &str = "global_parameters";
 
 /// Sections that are about the whole node.
 const OF_NODE: [&str; 5] =
@@ -214,22 +245,19 @@ impl File {
         file.users = section(&mut sections, "users", problems);
         file.vhosts.append(&mut section(&mut sections, "vhosts", problems));
         file.permissions = section(&mut sections, "permissions", problems);
+        file.topic_permissions = section(&mut sections, "topic_permissions", problems);
         file.policies = section(&mut sections, "policies", problems);
         file.parameters = section(&mut sections, "parameters", problems);
         file.exchanges = section(&mut sections, "exchanges", problems);
         file.queues = section(&mut sections, "queues", problems);
         file.bindings = section(&mut sections, "bindings", problems);
-        for (key, kind, naming, what) in FOREIGN {
-            for item in section::<JsonMap>(&mut sections, key, problems) {
-                let text = |field: &str| item.get(field).and_then(Json::as_str);
-                let name: Vec<_> = naming.iter().filter_map(|field| text(field)).collect();
-                file.foreign.push(ForeignItem {
-                    kind,
-                    name: name.join("/"),
-                    vhost: text("vhost").map(str::to_owned),
-                    reason: format!("{what} are not supported"),
-                });
-            }
+        for item in section::<JsonMap>(&mut sections, GLOBAL_PARAMETERS, problems) {
+            file.foreign.push(ForeignItem {
+                kind: "global_parameter",
+                name: item.get("name").and_then(Json::as_str).unwrap_or_default().to_owned(),
+                vhost: None,
+                reason: "global parameters are not supported".to_owned(),
+            });
         }
         sections.retain(|key, _| !ABOUT.contains(&key.as_str()));
         for (key, _) in sections {
@@ -299,6 +327,17 @@ fn object<'de, D: Deserializer<'de>>(deserializer: D) -> Result<JsonMap, D::Erro
         Json::Array(items) if items.is_empty() => Ok(JsonMap::new()),
         other => Err(D::Error::custom(format!("{other} must be an object"))),
     }
+}
+
+/// An object, or the list of pairs that `rabbitmqctl export_definitions` writes for one.
+fn pairs<'de, D: Deserializer<'de>>(deserializer: D) -> Result<JsonMap, D::Error> {
+    let json = Json::deserialize(deserializer)?;
+    let Json::Array(items) = &json else { return object(json).map_err(D::Error::custom) };
+    let pair = |item: &Json| match item.as_array().map(Vec::as_slice) {
+        Some([Json::String(name), value]) => Ok((name.clone(), value.clone())),
+        _ => Err(D::Error::custom(format!("{item} must be a pair of a name and a value"))),
+    };
+    items.iter().map(pair).collect()
 }
 
 fn yes() -> bool {

@@ -18,6 +18,7 @@ pub(super) struct Imported {
     pub(super) users: usize,
     pub(super) vhosts: usize,
     pub(super) permissions: usize,
+    pub(super) topic_permissions: usize,
     pub(super) policies: usize,
     pub(super) exchanges: usize,
     pub(super) queues: usize,
