@@ -1,8 +1,11 @@
 //! Routes: modules deployed by HTTP, exchanges that name them declared by AMQP.
 
+mod commands;
+mod desk;
 mod failures;
 mod recipes;
 mod registry;
+mod rollout;
 
 use serde_json::Value as Json;
 use shunt_tests::amqp_raw::{RawError, Value};

@@ -33,9 +33,14 @@ mod metrics;
 mod routes;
 mod v1;
 
+pub use json::{JsonMap, properties_from_json, table_from_json};
 pub use ports::{
-    AccessPort, RouteCountersView, RouteDeploy, RouteDeployed, RouteDestinations, RouteDryRun,
+    AccessPort, RouteCanaryRequest, RouteCanarySettings, RouteCanarySide, RouteCanaryView,
+    RouteCountersView, RouteDeploy, RouteDeployed, RouteDestinations, RouteDifference, RouteDryRun,
     RouteDryRunBinding, RouteDryRunDestination, RouteDryRunFailure, RouteDryRunOutcome,
-    RouteLogLine, RoutePortError, RouteVersionView, RouteView, RoutesPort,
+    RouteLifePort, RouteLogLine, RouteLogPage, RouteLogRecord, RoutePortError,
+    RouteReplayDestination, RouteReplayMove, RouteReplayRequest, RouteReplaySide, RouteReplayValue,
+    RouteReplayView, RouteRolloutEnd, RouteRolloutPort, RouteShadowRequest, RouteShadowView,
+    RouteTraceRequest, RouteTraceView, RouteVersionView, RouteView, RoutesPort,
 };
 pub use server::{HttpApi, HttpOptions, HttpSettings, openapi_json};

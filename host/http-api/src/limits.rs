@@ -34,6 +34,9 @@ pub(crate) const STREAM_PREFETCH_MAX: u16 = 10_000;
 pub(crate) const STREAM_PREFETCH: u16 = 100;
 /// Time between the comments that keep an idle stream open, in seconds.
 pub(crate) const STREAM_KEEP_ALIVE_S: u64 = 15;
+/// Lines of a route's log in one answer, where the client doesn't say and at most.
+pub(crate) const ROUTE_LOG_LINES: usize = 100;
+pub(crate) const ROUTE_LOG_LINES_MAX: usize = 1_000;
 /// Time within which queues have to answer for a message, in seconds.
 pub(crate) const CONFIRM_TIMEOUT_S: u64 = 30;
 /// Lines of a batch whose confirms are outstanding before more is read.
@@ -49,4 +52,5 @@ pub(crate) const LEASES_MAX: usize = 1_000_000;
 pub(crate) const SHUTDOWN_GRACE_S: u64 = 5;
 
 const _: () = assert!(PAGE_SIZE <= PAGE_SIZE_MAX);
+const _: () = assert!(ROUTE_LOG_LINES <= ROUTE_LOG_LINES_MAX);
 const _: () = assert!(STREAM_PREFETCH <= STREAM_PREFETCH_MAX);

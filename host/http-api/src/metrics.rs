@@ -221,12 +221,59 @@ fn deployed(page: &mut Page, routes: &[RouteView]) {
         let seconds = counters.cpu_time_ns as f64 / 1e9;
         page.sample("shunt_route_cpu_seconds_total", &labels, seconds);
     }
+    rollouts(page, routes);
     page.family("shunt_route_unavailable_total", "counter", "Messages without an active version");
     for route in routes {
         let labels = [("vhost", &*route.vhost), ("route", &*route.name)];
         page.sample("shunt_route_unavailable_total", &labels, route.unavailable);
     }
 }
+
+fn rollouts(page: &mut Page, routes: &[RouteView]) {
+    let labels = |route: &RouteView, version: u32| {
+        [("vhost", route.vhost.clone()), ("route", route.name.clone())]
+            .into_iter()
+            .chain([("version", version.to_string())])
+            .collect::<Vec<_>>()
+    };
+    let mut family = |name: &str, kind: &str, help: &str, read: &dyn Fn(&RouteView) -> Sample| {
+        page.family(name, kind, help);
+        for route in routes {
+            for (version, cause, value) in read(route) {
+                let mut labels = labels(route, version);
+                labels.extend(cause.map(|cause| ("cause", cause.to_owned())));
+                let labels: Vec<_> = labels.iter().map(|(n, v)| (*n, v.as_str())).collect();
+                page.sample(name, &labels, value);
+            }
+        }
+    };
+    family("shunt_route_canary_per_cent", "gauge", "Share of a canary", &|route| {
+        route.canary.iter().map(|canary| (canary.version, None, canary.per_cent.into())).collect()
+    });
+    let help = "Messages of a canary that the active version decided, the candidate failing";
+    family("shunt_route_canary_step_failed", "gauge", help, &|route| {
+        route.canary.iter().map(|canary| (canary.version, None, canary.candidate.failed)).collect()
+    });
+    let help = "Messages that a shadow decided about";
+    family("shunt_route_shadow_compared_total", "counter", help, &|route| {
+        route.shadow.iter().map(|shadow| (shadow.version, None, shadow.compared)).collect()
+    });
+    let help = "Messages that a shadow would send elsewhere";
+    family("shunt_route_shadow_different_total", "counter", help, &|route| {
+        route.shadow.iter().map(|shadow| (shadow.version, None, shadow.different)).collect()
+    });
+    let help = "Failures of a shadow, by cause; no publisher saw them";
+    family("shunt_route_shadow_failures_total", "counter", help, &|route| {
+        let shadows = route.shadow.iter();
+        let samples = shadows.flat_map(|shadow| {
+            shadow.failures.iter().map(|(cause, n)| (shadow.version, Some(*cause), *n))
+        });
+        samples.collect()
+    });
+}
+
+/// Versions, causes where there are several values of one, and values.
+type Sample = Vec<(u32, Option<&'static str>, u64)>;
 
 /// Prometheus text under way. Writing to a string can't fail.
 #[derive(Default)]

@@ -1,11 +1,13 @@
 //! The command line.
 
 mod manage;
+mod rollout;
+mod route;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
 use crate::output::{self, OutputFormat};
 
@@ -13,6 +15,11 @@ pub(crate) use manage::{
     DefinitionsAction, DefinitionsCommand, PermissionAction, PermissionCommand, PolicyAction,
     PolicyCommand, TopicAction, UserAction, UserCommand, UserLimitsAction, VhostAction,
     VhostCommand, VhostLimitsAction,
+};
+pub(crate) use rollout::{CanaryAction, ReplayArgs, ShadowAction, TraceAction};
+pub(crate) use route::{
+    BenchArgs, BuildArgs, DeployArgs, Destinations, Language, LogsArgs, NewArgs, RouteAction,
+    RouteCommand, TestArgs, TryArgs,
 };
 
 const AFTER_HELP: &str = "\
@@ -40,7 +47,7 @@ pub(crate) enum Command {
     /// The settings in force
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Routes of a running node: deploy, list, show, activate, remove, try
+    /// Routes: deploy, look, try, put in force, take back, watch
     Route(RouteCommand),
     /// Users of a running node: add, list, delete, set-password, set-tags, limits
     User(UserCommand),
@@ -56,6 +63,11 @@ pub(crate) enum Command {
     Definitions(DefinitionsCommand),
     /// Load an AMQP 0-9-1 broker, this one or another, and say how fast it was
     Perf(Box<shunt_perf::PerfCommand>),
+    /// Print the completions of a shell, such as: source <(shunt completions bash)
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -118,14 +130,6 @@ impl SettingsArgs {
     }
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct RouteCommand {
-    #[command(flatten)]
-    pub(crate) node: NodeArgs,
-    #[command(subcommand)]
-    pub(crate) action: RouteAction,
-}
-
 /// Which node is asked, and by whom.
 #[derive(Debug, Args)]
 pub(crate) struct NodeArgs {
@@ -150,83 +154,6 @@ pub(crate) struct NodeArgs {
     /// Form of the answer
     #[arg(long, value_enum, default_value = "human", global = true)]
     pub(crate) output: OutputFormat,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum RouteAction {
-    /// Upload a module under a name and activate it
-    Deploy {
-        /// The route's name
-        name: String,
-        /// The module, .wasm or .wat
-        file: PathBuf,
-        /// Upload and check only; `activate` puts it in force
-        #[arg(long)]
-        no_activate: bool,
-        /// Where it may send messages: to its exchange's bindings, or to any queue by name
-        /// (takes an administrator)
-        #[arg(long, value_enum, default_value = "bindings")]
-        destinations: Destinations,
-        /// Grant a capability that the module asks for: clock, random, load, state
-        #[arg(long, value_name = "CAPABILITY")]
-        grant: Vec<String>,
-    },
-    /// All routes of the virtual host
-    List,
-    /// One route: versions, hash, declared fields, capabilities, counters
-    Show {
-        /// The route's name
-        name: String,
-    },
-    /// Put a version in force; an older one to roll back
-    Activate {
-        /// The route's name
-        name: String,
-        /// The version
-        version: u64,
-    },
-    /// Take the route away
-    Remove {
-        /// The route's name
-        name: String,
-    },
-    /// Ask a route where it would send a message, and deliver nothing
-    Try(TryArgs),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Destinations {
-    /// The exchange's bindings.
-    Bindings,
-    /// Any queue of the virtual host.
-    Any,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct TryArgs {
-    /// The route's name
-    pub(crate) name: String,
-    /// The exchange, whose bindings and arguments are used
-    #[arg(long, default_value = "")]
-    pub(crate) exchange: String,
-    /// The message's routing key
-    #[arg(long, default_value = "")]
-    pub(crate) routing_key: String,
-    /// A header, NAME=VALUE; a VALUE that is JSON is taken as such, any other as text
-    #[arg(long = "header", value_name = "NAME=VALUE")]
-    pub(crate) headers: Vec<String>,
-    /// A basic property, NAME=VALUE, such as priority=5
-    #[arg(long = "property", value_name = "NAME=VALUE")]
-    pub(crate) properties: Vec<String>,
-    /// Bindings in place of the exchange's, as JSON
-    #[arg(long, value_name = "JSON")]
-    pub(crate) bindings: Option<String>,
-    /// Arguments in place of the exchange's, as JSON
-    #[arg(long, value_name = "JSON")]
-    pub(crate) arguments: Option<String>,
-    /// Another version than the active one
-    #[arg(long)]
-    pub(crate) version: Option<u64>,
 }
 
 /// Answers a command line that can't be read, or one that asks for help: 2 for the first.

@@ -20,6 +20,8 @@ use crate::password_input;
 
 /// Most bytes of an answer that are read.
 const ANSWER_SIZE_MAX: usize = 64 * 1024 * 1024;
+/// Most bytes of a file that is downloaded: a trace has no more.
+const DOWNLOAD_SIZE_MAX: usize = 5 << 30;
 /// Time for request and answer; compiling a large module is part of it.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
@@ -78,26 +80,52 @@ impl HttpClient {
             request = request.header(header::CONTENT_TYPE, content_type);
         }
         let request = request.body(Full::new(body)).context("the request can't be made")?;
+        let (status, body) = self.answer(request, ANSWER_SIZE_MAX)?;
+        read_answer(status, &body)
+    }
 
+    /// The bytes of what isn't JSON.
+    pub(crate) fn download(&self, path: &str) -> anyhow::Result<Bytes> {
+        let request = Request::builder()
+            .uri(format!("{}{path}", self.url))
+            .header(header::AUTHORIZATION, &self.authorization)
+            .body(Full::new(Bytes::new()))
+            .context("the request can't be made")?;
+        let (status, body) = self.answer(request, DOWNLOAD_SIZE_MAX)?;
+        match status.is_success() {
+            true => Ok(body),
+            false => Err(read_answer(status, &body).err().context("no reason was given")?),
+        }
+    }
+
+    fn answer(
+        &self,
+        request: Request<Full<Bytes>>,
+        size_max: usize,
+    ) -> anyhow::Result<(StatusCode, Bytes)> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .context("no runtime for the request")?;
-        let answer = async { tokio::time::timeout(TIMEOUT, self.exchange(request)).await };
-        let answer = runtime.block_on(answer);
-        let (status, body) = answer
-            .map_err(|_| anyhow!("{} did not answer in {} s", self.url, TIMEOUT.as_secs()))??;
-        read_answer(status, &body)
+        let answer =
+            async { tokio::time::timeout(TIMEOUT, self.exchange(request, size_max)).await };
+        runtime
+            .block_on(answer)
+            .map_err(|_| anyhow!("{} did not answer in {} s", self.url, TIMEOUT.as_secs()))?
     }
 
-    async fn exchange(&self, request: Request<Full<Bytes>>) -> anyhow::Result<(StatusCode, Bytes)> {
+    async fn exchange(
+        &self,
+        request: Request<Full<Bytes>>,
+        size_max: usize,
+    ) -> anyhow::Result<(StatusCode, Bytes)> {
         let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
         let answer = client.request(request).await.map_err(|error| {
             let said = if error.is_connect() { "no node answers at" } else { "no answer from" };
             anyhow!("{said} {}: {}", self.url, root_cause(&error))
         })?;
         let status = answer.status();
-        let body = Limited::new(answer.into_body(), ANSWER_SIZE_MAX).collect().await;
+        let body = Limited::new(answer.into_body(), size_max).collect().await;
         let body =
             body.map_err(|error| anyhow!("the answer of {} broke off: {error}", self.url))?;
         Ok((status, body.to_bytes()))

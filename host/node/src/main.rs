@@ -26,7 +26,7 @@ mod watch;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
 
 use cli::{Cli, Command, ConfigCommand, SettingsArgs};
 use settings::LoadedSettings;
@@ -66,6 +66,11 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::OperatorPolicy(command) => policy_commands::operator_policy(command),
         Command::Definitions(command) => definitions_commands::run(command),
         Command::Perf(command) => shunt_perf::run(&command, &mut std::io::stdout().lock()),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "shunt", &mut script);
+            output::print(&String::from_utf8_lossy(&script))
+        }
     }
 }
 

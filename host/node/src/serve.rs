@@ -26,7 +26,7 @@ use crate::clock::SystemClock;
 use crate::metadata::{self, Contents, LoggedAccess, MetadataLog, StoredRoutes};
 use crate::output;
 use crate::recovery_report::RecoveryReport;
-use crate::routes::{RegistryPort, TracedRoutes};
+use crate::routes::{RegistryPort, RouteLogs, watch_canaries};
 use crate::settings::Settings;
 use crate::watch::{Watch, memory_budget};
 
@@ -86,12 +86,13 @@ impl Node {
             order: Mutex::new(()),
         });
 
+        let logs = Arc::new(RouteLogs::new(clock.clone()));
         let stored = contents.routes.values().cloned().collect();
         let routes = Routes::open(RoutesConfig {
             directory: folder.path().join("routes"),
             limits: limits(settings),
             store: Arc::new(StoredRoutes { log: log.clone(), at_start: Mutex::new(stored) }),
-            log: Arc::new(TracedRoutes),
+            log: logs.clone(),
         })
         .context("the routes can't be opened")?;
 
@@ -134,7 +135,7 @@ impl Node {
                 access_port.change(change, Box::new(|_| {}));
             }
         }
-        let routes = Arc::new(RegistryPort { routes, broker: broker.clone(), clock });
+        let routes = Arc::new(RegistryPort { routes, logs, broker: broker.clone(), clock });
         Ok(Self { broker, access, access_port, routes, wakes, _folder: folder })
     }
 
@@ -172,6 +173,8 @@ impl Node {
         let (amqp_address, http_address) = (amqp.local_addr()?, http.local_addr()?);
         let handles = shards.iter().map(ShardThread::handle).collect();
         let amqp = tokio::spawn(shunt_amqp_server::listen(amqp, handles, stopping.clone()));
+        let canaries = watch_canaries(self.routes.routes.clone(), self.routes.clock.clone());
+        let canaries = tokio::spawn(canaries);
         let api = HttpApi::new(HttpOptions {
             broker: self.broker.clone(),
             access: self.access,
@@ -191,6 +194,7 @@ impl Node {
         let watch = tokio::spawn(Watch::new(self.broker.clone(), settings).run());
         stop_signal().await?;
         watch.abort();
+        canaries.abort();
         tracing::info!("stopping");
         // Everyone who listens has gone already if this finds nobody.
         let _ = stop.send(true);

@@ -10,6 +10,7 @@ use crate::error::RouteError;
 use crate::local;
 use crate::registry::Routes;
 use crate::restore::stored;
+use crate::trace;
 use crate::version::{Deployed, Route, Version};
 
 impl Routes {
@@ -63,6 +64,10 @@ impl Routes {
         self.store.remove(vhost, name)?;
         let removed = std::mem::take(&mut *route.deployed.lock());
         route.active.store(None);
+        route.end_rollout();
+        route.set_recorder(None);
+        // Files that stay behind are removed by the next trace of that name.
+        let _ = trace::remove(&self.trace_directory(&route));
         local::changed();
         drop(route);
         self.prune();
@@ -86,6 +91,9 @@ impl Routes {
         if route.active.load().as_ref().is_some_and(|active| Arc::ptr_eq(active, &version)) {
             return Err(RouteError::Active { name: name.to_owned(), version: number });
         }
+        if route.candidate.load().as_ref().is_some_and(|other| Arc::ptr_eq(other, &version)) {
+            return Err(RouteError::Candidate { name: name.to_owned(), version: number });
+        }
         self.change(&route, |deployed, _| {
             deployed.versions.retain(|kept| kept.route.version != number);
             deployed.previous = deployed.previous.filter(|&previous| previous != number);
@@ -107,6 +115,7 @@ impl Routes {
             Deployed {
                 versions: current.versions.clone(),
                 previous: current.previous,
+                canary: current.canary.clone(),
                 last_version: current.last_version,
             }
         };
@@ -115,6 +124,8 @@ impl Routes {
         *route.deployed.lock() = deployed;
         if active.as_ref().map(Arc::as_ptr) != before.as_ref().map(Arc::as_ptr) {
             route.active.store(active);
+            // Another version decides, by hand or by promotion: there is nothing to compare with.
+            route.end_rollout();
             local::changed();
         }
         Ok(())
@@ -141,6 +152,7 @@ pub(crate) fn activate(
 ) {
     let before = active.replace(Arc::clone(version)).map(|version| version.route.version);
     if before != Some(version.route.version) {
+        deployed.canary = None;
         deployed.previous = before;
     }
 }

@@ -100,6 +100,7 @@ impl Routes {
                     deployed_at_ms: request.now_ms,
                     module: Ok(module),
                     counters: Counters::default(),
+                    shadow_counters: Counters::default(),
                     live: AtomicUsize::new(0),
                 })
             }

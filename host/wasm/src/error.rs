@@ -138,6 +138,32 @@ pub enum RouteError {
         /// The version.
         version: u32,
     },
+    /// A setting of a trace, a shadow or a canary is wrong.
+    #[error("{0}")]
+    Invalid(String),
+    /// There is a candidate already, or this version is it.
+    #[error(
+        "version {version} of route '{name}' is the candidate of a shadow or a canary; end that \
+         first"
+    )]
+    Candidate {
+        /// The route.
+        name: String,
+        /// The candidate.
+        version: u32,
+    },
+    /// There is no candidate.
+    #[error("route '{name}' has neither a shadow nor a canary")]
+    NoRollout {
+        /// The route.
+        name: String,
+    },
+    /// One trace at a time.
+    #[error("a trace of route '{name}' is being recorded; stop it first")]
+    Tracing {
+        /// The route.
+        name: String,
+    },
     /// No other version was active before.
     #[error("route '{name}' has no version that was active before; activate one by its number")]
     NoPrevious {
@@ -171,10 +197,15 @@ impl RouteError {
     /// What kind of answer this is.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::NoRoute { .. } | Self::NoVersion { .. } => ErrorKind::NotFound,
-            Self::NoPrevious { .. } | Self::Active { .. } | Self::Unavailable { .. } => {
-                ErrorKind::Conflict
+            Self::Invalid(_) => ErrorKind::Invalid,
+            Self::NoRoute { .. } | Self::NoVersion { .. } | Self::NoRollout { .. } => {
+                ErrorKind::NotFound
             }
+            Self::NoPrevious { .. }
+            | Self::Active { .. }
+            | Self::Candidate { .. }
+            | Self::Tracing { .. }
+            | Self::Unavailable { .. } => ErrorKind::Conflict,
             Self::Storage(_) => ErrorKind::Internal,
         }
     }

@@ -13,7 +13,7 @@ use shunt_types::Value;
 use crate::answer::{Pick, bad};
 use crate::clock;
 use crate::engine::Runtime;
-use crate::local::{self, Local};
+use crate::local::{self, Local, Role};
 use crate::registry::Routes;
 use crate::store::Destinations;
 use crate::version::Route;
@@ -123,17 +123,17 @@ fn reason(route: &str, failure: &Failure) -> String {
 }
 
 /// The bindings of one `x-wasm` exchange.
-struct RouteMatcher {
-    exchange: Arc<RouteExchange>,
+pub(crate) struct RouteMatcher {
+    pub(crate) exchange: Arc<RouteExchange>,
     /// In the order in which they were bound; a binding's place is its index for the route.
-    bindings: Arc<Vec<Arc<Binding>>>,
-    revision: u64,
+    pub(crate) bindings: Arc<Vec<Arc<Binding>>>,
+    pub(crate) revision: u64,
 }
 
 impl Matcher for RouteMatcher {
     fn validate_binding(&self, binding: &Binding) -> Result<(), String> {
         let exchange = &self.exchange;
-        let checked = local::with(exchange, |local| {
+        let checked = local::with(exchange, Role::Active, |local| {
             let checked = local.configured(exchange).and_then(|live| live.check_binding(binding));
             checked.map_err(|failure| local.after(failure))
         });
@@ -156,21 +156,10 @@ impl Matcher for RouteMatcher {
         topology: &dyn Topology,
         destinations: &mut Vec<Destination>,
     ) -> Result<(), Failure> {
-        let routed = local::with(&self.exchange, |local| {
-            let is_measured = local.counts.call();
-            let start = is_measured.then(|| (clock::thread_cpu_ns(), clock::monotonic_ns()));
-            let routed = self.route(local, header, topology, destinations).map_err(|failure| {
-                local.counts.failure(failure.cause);
-                local.after(failure)
-            });
-            if let Some((cpu_ns, wall_ns)) = start {
-                let wall_ns = clock::monotonic_ns().saturating_sub(wall_ns);
-                let cpu_ns = clock::thread_cpu_ns().saturating_sub(cpu_ns);
-                local.counts.measured(cpu_ns, wall_ns);
-            }
-            routed
-        });
-        routed.map_err(|failure| *failure)
+        if self.exchange.route.is_observed.load(Ordering::Relaxed) {
+            return self.observed(header, topology, destinations);
+        }
+        self.decide(Role::Active, header, topology, destinations)
     }
 
     fn boxed_clone(&self) -> Box<dyn Matcher> {
@@ -187,6 +176,32 @@ impl Matcher for RouteMatcher {
 }
 
 impl RouteMatcher {
+    /// Asks the version that has the role now.
+    #[inline]
+    pub(crate) fn decide(
+        &self,
+        role: Role,
+        header: &Header<'_>,
+        topology: &dyn Topology,
+        destinations: &mut Vec<Destination>,
+    ) -> Result<(), Failure> {
+        let routed = local::with(&self.exchange, role, |local| {
+            let is_measured = local.counts.call();
+            let start = is_measured.then(|| (clock::thread_cpu_ns(), clock::monotonic_ns()));
+            let routed = self.route(local, header, topology, destinations).map_err(|failure| {
+                local.counts.failure(failure.cause);
+                local.after(failure)
+            });
+            if let Some((cpu_ns, wall_ns)) = start {
+                let wall_ns = clock::monotonic_ns().saturating_sub(wall_ns);
+                let cpu_ns = clock::thread_cpu_ns().saturating_sub(cpu_ns);
+                local.counts.measured(cpu_ns, wall_ns);
+            }
+            routed
+        });
+        routed.map_err(|failure| *failure)
+    }
+
     #[inline]
     fn route(
         &self,

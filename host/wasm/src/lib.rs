@@ -29,6 +29,7 @@ mod core_instance;
 mod counters;
 mod deploy;
 mod describe;
+mod desk;
 mod dry_run;
 mod engine;
 mod error;
@@ -43,9 +44,15 @@ mod local;
 mod log;
 mod module;
 mod msgpack;
+mod observe;
 mod registry;
+mod replay;
 mod restore;
+mod rollout;
+mod rollouts;
 mod store;
+mod times;
+mod trace;
 mod values;
 mod version;
 mod view;
@@ -57,6 +64,7 @@ mod tests;
 pub use capability::{Capabilities, Capability, QueueLoad, QueueLoads, RouteState};
 pub use counters::RouteCounters;
 pub use deploy::{DeployRequest, Deployment};
+pub use desk::{Desk, DeskExchange, DeskRoute, Metering};
 pub use dry_run::{DryRun, DryRunDestination, DryRunRequest};
 pub use error::{DeployError, ErrorKind, RouteError};
 pub use exchange::XWasm;
@@ -64,5 +72,14 @@ pub use limits::{LimitError, LimitOverrides, RouteLimits};
 pub use local::release_instances;
 pub use log::{LogLevel, LogLine, RouteLog, RouteRef};
 pub use registry::{Recovery, Routes, RoutesConfig};
-pub use store::{Destinations, RouteStore, StoredRoute, StoredVersion};
-pub use view::{ModuleView, RouteView, VersionView};
+pub use replay::{
+    Replay, ReplayDestination, ReplayError, ReplayMove, ReplayRequest, ReplaySide, ReplayValue,
+    replay,
+};
+pub use rollout::{CanaryBounds, CanarySettings, Difference, ShadowSettings};
+pub use rollouts::{RolloutChange, RolloutEvent};
+pub use store::{Destinations, RouteStore, StoredCanary, StoredRoute, StoredVersion};
+pub use trace::{
+    TraceError, TraceReader, TraceSettings, TraceStatus, TracedExchange, TracedMessage,
+};
+pub use view::{CanaryView, ModuleView, RolloutEnd, RouteView, ShadowView, SideView, VersionView};

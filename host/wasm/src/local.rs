@@ -14,10 +14,10 @@ use arc_swap::{ArcSwapOption, Cache};
 use shunt_routing::{Binding, Failure, FailureCause};
 
 use crate::clock;
-use crate::counters::Counts;
+use crate::counters::{Counters, Counts};
 use crate::exchange::RouteExchange;
 use crate::limits::SETUP_RETRY_NS;
-use crate::version::{Live, Version};
+use crate::version::{Live, Route, Version};
 
 thread_local! {
     static INSTANCES: RefCell<Instances> = const { RefCell::new(Instances::new()) };
@@ -42,6 +42,36 @@ pub fn release_instances() {
     });
 }
 
+/// As what a version is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It decides.
+    Active,
+    /// It decides about the part of the messages that its canary has.
+    Candidate,
+    /// Its answers are looked at, and go nowhere.
+    Shadow,
+}
+
+impl Role {
+    const COUNT: u64 = 3;
+
+    /// Where the version stands that has this role.
+    fn version(self, route: &Route) -> &Arc<ArcSwapOption<Version>> {
+        match self {
+            Self::Active => &route.active,
+            Self::Candidate | Self::Shadow => &route.candidate,
+        }
+    }
+
+    fn counters(self, version: &Version) -> &Counters {
+        match self {
+            Self::Active | Self::Candidate => &version.counters,
+            Self::Shadow => &version.shadow_counters,
+        }
+    }
+}
+
 struct Instances {
     seen: u64,
     entries: HashMap<u64, Local, BuildHasherDefault<IdHasher>>,
@@ -63,16 +93,16 @@ impl Instances {
 
     /// What there is for the exchange under the version that decides; none where none decides.
     #[inline]
-    fn of(&mut self, exchange: &Arc<RouteExchange>) -> Option<&mut Local> {
-        match self.entries.entry(exchange.id) {
+    fn of(&mut self, exchange: &Arc<RouteExchange>, role: Role) -> Option<&mut Local> {
+        match self.entries.entry(exchange.id * Role::COUNT + role as u64) {
             Slot::Occupied(slot) => {
                 let local = slot.into_mut();
                 if !local.is_current()? {
-                    *local = Local::new(exchange)?;
+                    *local = Local::new(exchange, role)?;
                 }
                 Some(local)
             }
-            Slot::Vacant(slot) => Local::new(exchange).map(|local| slot.insert(local)),
+            Slot::Vacant(slot) => Local::new(exchange, role).map(|local| slot.insert(local)),
         }
     }
 }
@@ -80,6 +110,7 @@ impl Instances {
 /// What this thread has for one exchange and one version.
 pub(crate) struct Local {
     exchange: Weak<RouteExchange>,
+    role: Role,
     /// Sees with one plain load whether another version decides.
     active: Cache<Arc<ArcSwapOption<Version>>, Option<Arc<Version>>>,
     pub(crate) version: Arc<Version>,
@@ -110,6 +141,7 @@ enum State {
 #[inline]
 pub(crate) fn with<R>(
     exchange: &Arc<RouteExchange>,
+    role: Role,
     call: impl FnOnce(&mut Local) -> Result<R, Box<Failure>>,
 ) -> Result<R, Box<Failure>> {
     let run = |instances: &RefCell<Instances>| {
@@ -117,16 +149,20 @@ pub(crate) fn with<R>(
             return Err(unavailable("a route is running on this thread"));
         };
         instances.sweep();
-        match instances.of(exchange) {
+        match instances.of(exchange, role) {
             Some(local) => call(local),
-            None => Err(inactive(exchange)),
+            None => Err(inactive(exchange, role)),
         }
     };
     INSTANCES.try_with(run).unwrap_or_else(|_| Err(unavailable("this thread is ending")))
 }
 
 #[cold]
-fn inactive(exchange: &RouteExchange) -> Box<Failure> {
+fn inactive(exchange: &RouteExchange, role: Role) -> Box<Failure> {
+    if role != Role::Active {
+        // The rollout has just ended.
+        return unavailable("there is no candidate");
+    }
     exchange.route.unavailable.fetch_add(1, Ordering::Relaxed);
     unavailable(&format!("no version of route '{}' is active", exchange.route.name))
 }
@@ -139,12 +175,12 @@ fn unavailable(why: &str) -> Box<Failure> {
 impl Local {
     /// For the version that decides now, if there is one.
     #[cold]
-    fn new(exchange: &Arc<RouteExchange>) -> Option<Self> {
-        let mut active = Cache::new(Arc::clone(&exchange.route.active));
+    fn new(exchange: &Arc<RouteExchange>, role: Role) -> Option<Self> {
+        let mut active = Cache::new(Arc::clone(role.version(&exchange.route)));
         let version = Arc::clone(active.load().as_ref()?);
-        let counts = version.counters.open();
+        let counts = role.counters(&version).open();
         let exchange = Arc::downgrade(exchange);
-        Some(Self { exchange, active, version, counts, state: State::Empty })
+        Some(Self { exchange, role, active, version, counts, state: State::Empty })
     }
 
     /// Whether the version still decides; nothing where none does.
@@ -156,7 +192,8 @@ impl Local {
 
     fn is_needed(&self) -> bool {
         self.exchange.upgrade().is_some_and(|exchange| {
-            exchange.route.active.load().as_ref().is_some_and(|a| Arc::ptr_eq(a, &self.version))
+            let version = self.role.version(&exchange.route).load();
+            version.as_ref().is_some_and(|version| Arc::ptr_eq(version, &self.version))
         })
     }
 
@@ -234,7 +271,7 @@ impl Local {
 
 impl Drop for Local {
     fn drop(&mut self) {
-        self.version.counters.close(&self.counts);
+        self.role.counters(&self.version).close(&self.counts);
     }
 }
 

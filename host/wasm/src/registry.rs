@@ -47,6 +47,8 @@ pub struct Routes {
     pub(crate) store: Arc<dyn RouteStore>,
     log: Arc<dyn RouteLog>,
     pub(crate) limits: RouteLimits,
+    /// Of modules, of what was compiled from them, and of traces.
+    pub(crate) directory: PathBuf,
     pub(crate) routes: Mutex<BTreeMap<RouteKey, Arc<Route>>>,
     /// Modules in use by hash. Held while one compiles, so that two uploads neither compile the
     /// same module twice nor take two cores.
@@ -83,6 +85,7 @@ impl Routes {
             store: config.store,
             log: config.log,
             limits: config.limits,
+            directory: config.directory,
             routes: Mutex::default(),
             compiled: Mutex::default(),
             changes: Mutex::new(()),

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicUsize;
 use crate::counters::Counters;
 use crate::log::RouteRef;
 use crate::registry::Routes;
+use crate::rollout::{Canary, Rollout};
 use crate::store::{StoredRoute, StoredVersion};
 use crate::version::{Deployed, Route, Version};
 
@@ -20,8 +21,19 @@ impl Routes {
         let versions: Vec<_> = versions.collect();
         let active = versions.iter().find(|version| Some(version.route.version) == stored.active);
         route.active.store(active.cloned());
+        // A canary goes on at its step; without the candidate it is over.
+        let canary = stored.canary.filter(|canary| canary.settings.check().is_ok());
+        let candidate = canary.as_ref().and_then(|canary| {
+            let number = canary.settings.version;
+            versions.iter().find(|v| v.route.version == number && v.module.is_ok()).cloned()
+        });
+        let canary = canary.filter(|_| candidate.is_some() && active.is_some());
+        if let (Some(canary), Some(candidate)) = (&canary, candidate) {
+            let canary = Canary::new(canary.settings.clone(), canary.step as usize);
+            route.begin_rollout(Rollout::Canary(canary), candidate);
+        }
         let (previous, last_version) = (stored.previous, stored.last_version);
-        *route.deployed.lock() = Deployed { versions, previous, last_version };
+        *route.deployed.lock() = Deployed { versions, previous, canary, last_version };
     }
 
     fn restore_version(&self, route: RouteRef, kept: StoredVersion) -> Arc<Version> {
@@ -49,6 +61,7 @@ impl Routes {
             deployed_at_ms: kept.deployed_at_ms,
             terms,
             counters: Counters::default(),
+            shadow_counters: Counters::default(),
             live: AtomicUsize::new(0),
         })
     }
@@ -69,6 +82,7 @@ pub(crate) fn stored(route: &Route, deployed: &Deployed, active: Option<&Version
         name: route.name.to_string(),
         active: active.map(|version| version.route.version),
         previous: deployed.previous,
+        canary: deployed.canary.clone(),
         last_version: deployed.last_version,
         versions: deployed.versions.iter().map(version).collect(),
     }

@@ -6,6 +6,7 @@ use shunt_types::VhostName;
 
 use crate::capability::Capabilities;
 use crate::limits::LimitOverrides;
+use crate::rollout::CanarySettings;
 
 /// What a route may answer with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -33,7 +34,7 @@ impl Destinations {
 }
 
 /// A route as it is kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct StoredRoute {
     /// The virtual host.
     pub vhost: VhostName,
@@ -45,8 +46,19 @@ pub struct StoredRoute {
     pub previous: Option<u32>,
     /// The number that was given last.
     pub last_version: u32,
+    /// The canary that runs.
+    pub canary: Option<StoredCanary>,
     /// The versions in the order of their numbers.
     pub versions: Vec<StoredVersion>,
+}
+
+/// A canary as it is kept.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredCanary {
+    /// Its settings.
+    pub settings: CanarySettings,
+    /// The step that it has reached, from 0.
+    pub step: u32,
 }
 
 /// A version as it is kept; the module's bytes lie in a file under their SHA-256.

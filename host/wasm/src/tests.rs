@@ -5,4 +5,5 @@ mod component;
 mod deploy;
 mod dry_run;
 mod hostile;
+mod rollouts;
 mod world;

@@ -2,7 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::ArcSwapOption;
 use parking_lot::Mutex;
@@ -16,7 +16,10 @@ use crate::instance::{Instance, Terms};
 use crate::limits::LimitOverrides;
 use crate::log::RouteRef;
 use crate::module::RouteModule;
-use crate::store::Destinations;
+use crate::rollout::Rollout;
+use crate::store::{Destinations, StoredCanary};
+use crate::trace::Recorder;
+use crate::view::RolloutEnd;
 
 /// A name in a virtual host under which modules are deployed. Exchanges hold on to it, so that a
 /// route that is removed and deployed again is theirs again.
@@ -25,6 +28,14 @@ pub(crate) struct Route {
     pub(crate) name: Arc<str>,
     /// The version that decides; exchanging this pointer is the activation.
     pub(crate) active: Arc<ArcSwapOption<Version>>,
+    /// The version beside it, while there is a shadow or a canary.
+    pub(crate) candidate: Arc<ArcSwapOption<Version>>,
+    pub(crate) rollout: ArcSwapOption<Rollout>,
+    /// What became of the last one.
+    pub(crate) last_rollout: Mutex<Option<RolloutEnd>>,
+    pub(crate) recorder: ArcSwapOption<Recorder>,
+    /// Whether there is a rollout or a recorder: all that a message looks at where there is not.
+    pub(crate) is_observed: AtomicBool,
     /// Messages that found no active version.
     pub(crate) unavailable: AtomicU64,
     /// Exchanges that name the route.
@@ -37,6 +48,7 @@ pub(crate) struct Route {
 pub(crate) struct Deployed {
     pub(crate) versions: Vec<Arc<Version>>,
     pub(crate) previous: Option<u32>,
+    pub(crate) canary: Option<StoredCanary>,
     /// The number that was given last; numbers are never given twice.
     pub(crate) last_version: u32,
 }
@@ -54,6 +66,8 @@ pub(crate) struct Version {
     /// The module, or why it can't run on this node.
     pub(crate) module: Result<Arc<RouteModule>, String>,
     pub(crate) counters: Counters,
+    /// What it did as a shadow, which nobody got.
+    pub(crate) shadow_counters: Counters,
     pub(crate) live: AtomicUsize,
 }
 
@@ -63,6 +77,11 @@ impl Route {
             vhost,
             name,
             active: Arc::default(),
+            candidate: Arc::default(),
+            rollout: ArcSwapOption::empty(),
+            last_rollout: Mutex::default(),
+            recorder: ArcSwapOption::empty(),
+            is_observed: AtomicBool::new(false),
             unavailable: AtomicU64::new(0),
             exchanges: AtomicUsize::new(0),
             deployed: Mutex::default(),

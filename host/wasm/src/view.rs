@@ -8,6 +8,7 @@ use shunt_types::VhostName;
 use crate::capability::Capabilities;
 use crate::counters::RouteCounters;
 use crate::limits::{LimitOverrides, RouteLimits};
+use crate::rollout::{CanarySettings, CanarySide, Difference, Rollout, ShadowSettings};
 use crate::store::Destinations;
 use crate::version::{Route, Version};
 
@@ -26,8 +27,85 @@ pub struct RouteView {
     pub exchanges: usize,
     /// Messages that found no active version.
     pub unavailable: u64,
+    /// The candidate that runs beside the active version.
+    pub shadow: Option<ShadowView>,
+    /// The candidate that has a part of the messages.
+    pub canary: Option<CanaryView>,
+    /// What became of the last shadow or canary since the broker started.
+    pub last_rollout: Option<RolloutEnd>,
     /// The versions in the order of their numbers.
     pub versions: Vec<VersionView>,
+}
+
+/// A shadow.
+#[derive(Clone, Debug)]
+pub struct ShadowView {
+    /// How it runs.
+    pub settings: ShadowSettings,
+    /// Messages that both decided about.
+    pub compared: u64,
+    /// Of them, those that would go elsewhere.
+    pub different: u64,
+    /// Messages that it was not asked about: its time was used up.
+    pub skipped: u64,
+    /// Some of the differences, the newest last.
+    pub differences: Vec<Difference>,
+    /// What it did; none of it counts for the version.
+    pub counters: RouteCounters,
+}
+
+/// A canary.
+#[derive(Clone, Debug)]
+pub struct CanaryView {
+    /// How it runs.
+    pub settings: CanarySettings,
+    /// The step that it has reached, from 0.
+    pub step: u32,
+    /// Its share of the messages, in per cent.
+    pub per_cent: u32,
+    /// When the step began, in Unix milliseconds; 0 before the first look.
+    pub step_since_ms: u64,
+    /// What the candidate did in this step.
+    pub candidate: SideView,
+    /// What the active version did in this step.
+    pub active: SideView,
+}
+
+/// What one of two versions did in a step of a canary.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SideView {
+    /// Messages that it was asked about.
+    pub calls: u64,
+    /// Of them, those that it failed to decide about.
+    pub failed: u64,
+    /// Of them, those without a destination.
+    pub unroutable: u64,
+    /// The median time of a decision, in nanoseconds, within a quarter.
+    pub time_p50_ns: Option<u64>,
+}
+
+/// How a shadow or a canary ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RolloutEnd {
+    /// The candidate.
+    pub version: u32,
+    /// `promoted`, `taken-back` or, of a shadow, `ended`.
+    pub outcome: &'static str,
+    /// Why.
+    pub reason: String,
+    /// When, in Unix milliseconds.
+    pub at_ms: u64,
+}
+
+impl SideView {
+    fn of(side: &CanarySide) -> Self {
+        Self {
+            calls: side.calls.load(Ordering::Relaxed),
+            failed: side.failed.load(Ordering::Relaxed),
+            unroutable: side.unroutable.load(Ordering::Relaxed),
+            time_p50_ns: side.times.median_ns(),
+        }
+    }
 }
 
 /// A version of a route.
@@ -85,7 +163,36 @@ impl Route {
         let view = |version: &Arc<Version>| {
             version.view(active.as_ref().is_some_and(|active| Arc::ptr_eq(active, version)))
         };
+        let (mut shadow, mut canary) = (None, None);
+        match self.rollout.load().as_deref() {
+            Some(Rollout::Shadow(now)) => {
+                let candidate = self.candidate.load_full();
+                shadow = Some(ShadowView {
+                    settings: now.settings.clone(),
+                    compared: now.compared.load(Ordering::Relaxed),
+                    different: now.different.load(Ordering::Relaxed),
+                    skipped: now.skipped.load(Ordering::Relaxed),
+                    differences: now.differences.lock().iter().cloned().collect(),
+                    counters: candidate
+                        .map_or_else(RouteCounters::default, |c| c.shadow_counters.read()),
+                });
+            }
+            Some(Rollout::Canary(now)) => {
+                canary = Some(CanaryView {
+                    settings: now.settings.clone(),
+                    step: now.step.load(Ordering::Relaxed),
+                    per_cent: now.per_cent(),
+                    step_since_ms: now.step_since_ms.load(Ordering::Relaxed),
+                    candidate: SideView::of(&now.candidate),
+                    active: SideView::of(&now.active),
+                });
+            }
+            None => {}
+        }
         Some(RouteView {
+            shadow,
+            canary,
+            last_rollout: self.last_rollout.lock().clone(),
             vhost: self.vhost.clone(),
             name: Arc::clone(&self.name),
             active: active.as_ref().map(|version| version.route.version),

@@ -5,10 +5,10 @@ mod properties;
 mod values;
 
 pub(crate) use payload::{PayloadEncoding, decode_payload, encode_payload};
-pub(crate) use properties::{
-    check_properties, headers_to_json, properties_from_json, properties_to_json,
-};
-pub(crate) use values::{JsonMap, table_from_json, table_to_json};
+pub use properties::properties_from_json;
+pub(crate) use properties::{check_properties, headers_to_json, properties_to_json};
+pub(crate) use values::table_to_json;
+pub use values::{JsonMap, table_from_json};
 
 use serde::de::DeserializeOwned;
 

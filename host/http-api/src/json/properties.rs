@@ -10,7 +10,7 @@ use super::values::{JsonMap, table_from_json, table_to_json};
 ///
 /// # Errors
 /// The property that doesn't exist, or whose value is wrong.
-pub(crate) fn properties_from_json(object: &JsonMap) -> Result<Properties, String> {
+pub fn properties_from_json(object: &JsonMap) -> Result<Properties, String> {
     let mut properties = Properties::default();
     for (name, value) in object {
         if value.is_null() {

@@ -11,13 +11,13 @@ use shunt_types::limits::{SHORT_STRING_MAX, TABLE_DEPTH_MAX};
 use shunt_types::{FieldTable, Value};
 
 /// A JSON object.
-pub(crate) type JsonMap = serde_json::Map<String, Json>;
+pub type JsonMap = serde_json::Map<String, Json>;
 
 /// The table of an object; `what` names it in a refusal.
 ///
 /// # Errors
 /// What can't be in a field table, and where.
-pub(crate) fn table_from_json(object: &JsonMap, what: &str) -> Result<FieldTable, String> {
+pub fn table_from_json(object: &JsonMap, what: &str) -> Result<FieldTable, String> {
     table(object, what, TABLE_DEPTH_MAX)
 }
 

@@ -12,9 +12,12 @@ use shunt_broker::metadata::Command;
 use shunt_broker::ports::{Clock, MetadataLog, OnDurable, Position, Wake};
 use shunt_broker::{Broker, BrokerOptions, Shard};
 use shunt_http_api::{
-    AccessPort, HttpApi, HttpOptions, HttpSettings, RouteCountersView, RouteDeploy, RouteDeployed,
-    RouteDryRun, RouteDryRunDestination, RouteDryRunOutcome, RouteLogLine, RoutePortError,
-    RouteVersionView, RouteView, RoutesPort,
+    AccessPort, HttpApi, HttpOptions, HttpSettings, RouteCanaryRequest, RouteCanarySide,
+    RouteCanaryView, RouteCountersView, RouteDeploy, RouteDeployed, RouteDryRun,
+    RouteDryRunDestination, RouteDryRunOutcome, RouteLifePort, RouteLogLine, RouteLogPage,
+    RouteLogRecord, RoutePortError, RouteReplayRequest, RouteReplaySide, RouteReplayView,
+    RouteRolloutEnd, RouteRolloutPort, RouteShadowRequest, RouteShadowView, RouteTraceRequest,
+    RouteTraceView, RouteVersionView, RouteView, RoutesPort,
 };
 use shunt_routing::{
     Binding, Destination, ExchangeSpec, ExchangeType, ExchangeTypes, Failure, FailureCause, Header,
@@ -239,11 +242,184 @@ impl Matcher for FailingMatcher {
 pub(crate) struct TestRoutes {
     pub(crate) deployed: Mutex<BTreeMap<(String, String), (RouteDeploy, RouteView)>>,
     pub(crate) dry_runs: Mutex<Vec<RouteDryRun>>,
+    pub(crate) trace: Mutex<Option<RouteTraceRequest>>,
 }
 
 impl TestRoutes {
+    fn edit(
+        &self,
+        vhost: &str,
+        name: &str,
+        edit: impl FnOnce(&mut RouteView),
+    ) -> Result<RouteView, RoutePortError> {
+        let mut deployed = self.deployed.lock().unwrap();
+        let found = deployed.get_mut(&(vhost.to_owned(), name.to_owned()));
+        let (_, view) = found.ok_or_else(|| Self::missing(vhost, name))?;
+        edit(view);
+        Ok(view.clone())
+    }
+
     fn missing(vhost: &str, name: &str) -> RoutePortError {
         RoutePortError::NotFound(format!("no route '{name}' in vhost '{vhost}'"))
+    }
+}
+
+impl RouteLifePort for TestRoutes {
+    fn rollback(&self, vhost: &str, name: &str) -> Result<RouteView, RoutePortError> {
+        match self.show(vhost, name)?.previous {
+            Some(previous) => self.activate(vhost, name, previous),
+            None => Err(RoutePortError::Conflict("no version was active before".into())),
+        }
+    }
+
+    fn remove_version(&self, vhost: &str, name: &str, version: u32) -> Result<(), RoutePortError> {
+        match self.show(vhost, name)?.active {
+            Some(active) if active == version => Err(RoutePortError::Conflict("active".into())),
+            _ => Ok(()),
+        }
+    }
+
+    fn logs(
+        &self,
+        vhost: &str,
+        name: &str,
+        after: u64,
+        limit: usize,
+    ) -> Result<RouteLogPage, RoutePortError> {
+        self.show(vhost, name)?;
+        let line = |number| RouteLogRecord {
+            number,
+            time_ms: 0,
+            version: 1,
+            level: "info",
+            text: "hello".into(),
+        };
+        let lines = (after + 1..=5).take(limit).map(line).collect();
+        Ok(RouteLogPage { lines, next: 5, missed: 0 })
+    }
+}
+
+impl RouteRolloutPort for TestRoutes {
+    fn start_trace(
+        &self,
+        vhost: &str,
+        name: &str,
+        request: RouteTraceRequest,
+    ) -> Result<(), RoutePortError> {
+        self.show(vhost, name)?;
+        *self.trace.lock().unwrap() = Some(request);
+        Ok(())
+    }
+
+    fn trace(&self, vhost: &str, name: &str) -> Result<Option<RouteTraceView>, RoutePortError> {
+        self.show(vhost, name)?;
+        let trace = self.trace.lock().unwrap().clone();
+        Ok(trace.map(|trace| RouteTraceView {
+            running: true,
+            fields: trace.fields,
+            recorded: 0,
+            missed: 0,
+            bytes: 0,
+            bytes_max: trace.bytes,
+            every: trace.every,
+            exchange: trace.exchange,
+            seconds: trace.seconds,
+            started_at_ms: 0,
+            stopped: None,
+        }))
+    }
+
+    fn stop_trace(&self, vhost: &str, name: &str, discard: bool) -> Result<(), RoutePortError> {
+        self.show(vhost, name)?;
+        if discard {
+            *self.trace.lock().unwrap() = None;
+        }
+        Ok(())
+    }
+
+    fn read_trace(&self, vhost: &str, name: &str) -> Result<Vec<u8>, RoutePortError> {
+        let trace = self.trace(vhost, name)?;
+        Ok(trace.map_or_else(Vec::new, |_| b"SHUNTTRC".to_vec()))
+    }
+
+    fn replay(
+        &self,
+        vhost: &str,
+        name: &str,
+        request: RouteReplayRequest,
+    ) -> Result<RouteReplayView, RoutePortError> {
+        self.show(vhost, name)?;
+        let side = || RouteReplaySide {
+            unroutable: 0,
+            failures: BTreeMap::new(),
+            fuel_p50: 1,
+            fuel_p99: 2,
+            fuel_max: 3,
+        };
+        Ok(RouteReplayView {
+            messages: request.version.into(),
+            changed: 0,
+            candidate: side(),
+            against: Some(side()),
+            moves: Vec::new(),
+            destinations: Vec::new(),
+            values: Vec::new(),
+        })
+    }
+
+    fn start_shadow(
+        &self,
+        vhost: &str,
+        name: &str,
+        request: RouteShadowRequest,
+    ) -> Result<RouteView, RoutePortError> {
+        let shadow = RouteShadowView {
+            version: request.version,
+            time_per_cent: request.time_per_cent,
+            compared: 7,
+            different: 2,
+            skipped: 0,
+            failures: [("trap", 1)].into(),
+            differences: Vec::new(),
+        };
+        self.edit(vhost, name, |view| view.shadow = Some(shadow))
+    }
+
+    fn start_canary(
+        &self,
+        vhost: &str,
+        name: &str,
+        request: RouteCanaryRequest,
+    ) -> Result<RouteView, RoutePortError> {
+        let side = || RouteCanarySide { calls: 1, failed: 0, unroutable: 0, time_p50_ns: None };
+        let canary = RouteCanaryView {
+            version: request.version,
+            per_cent: request.settings.steps[0],
+            settings: request.settings,
+            step: 0,
+            step_since_ms: 0,
+            candidate: side(),
+            active: side(),
+        };
+        self.edit(vhost, name, |view| view.canary = Some(canary))
+    }
+
+    fn end_rollout(
+        &self,
+        vhost: &str,
+        name: &str,
+        reason: &str,
+    ) -> Result<RouteView, RoutePortError> {
+        let end = RouteRolloutEnd {
+            version: 2,
+            outcome: "taken-back",
+            reason: reason.to_owned(),
+            at_ms: 0,
+        };
+        self.edit(vhost, name, |view| {
+            (view.shadow, view.canary) = (None, None);
+            view.last_rollout = Some(end);
+        })
     }
 }
 
@@ -264,6 +440,9 @@ impl RoutesPort for TestRoutes {
                 previous: None,
                 exchanges: 0,
                 unavailable: 0,
+                shadow: None,
+                canary: None,
+                last_rollout: None,
                 versions: Vec::new(),
             };
             (deploy.clone(), view)

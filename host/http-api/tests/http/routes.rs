@@ -34,10 +34,55 @@ async fn a_route_is_deployed_activated_and_removed() {
     assert_eq!(guest.post(activate, r#"{"version":2}"#).await.ok(200)["active"], 2);
     guest.post(activate, r#"{"version":3}"#).await.refused(404);
     guest.post(activate, r#"{"version":"2"}"#).await.refused(400);
+    let rollback = "/api/routes/%2F/r/rollback";
+    assert_eq!(guest.post(rollback, "").await.ok(200)["active"], 1);
+    let logs = guest.get("/api/routes/%2F/r/logs?after=3&limit=1").await.ok(200);
+    assert_eq!((&logs["lines"][0]["number"], &logs["next"]), (&json!(4), &json!(5)));
+    guest.get("/api/routes/%2F/r/logs?limit=0").await.refused(400);
+    guest.delete("/api/routes/%2F/r/versions/1").await.refused(409);
+    guest.delete("/api/routes/%2F/r/versions/2").await.ok(204);
     guest.delete("/api/routes/%2F/r").await.ok(204);
     guest.delete("/api/routes/%2F/r").await.refused(404);
     guest.get("/api/routes/%2F/r").await.refused(404);
     assert!(guest.delete("/api/routes/%2F/used").await.refused(409).contains("'used'"));
+}
+
+#[tokio::test]
+async fn a_candidate_is_traced_shadowed_and_taken_back() {
+    let server = Server::start().await;
+    let guest = server.guest();
+    let route = "/api/routes/%2F/r";
+    guest.put(route, "one").await.ok(201);
+    let of = |what: &str| format!("{route}/{what}");
+    assert!(guest.get(&of("trace")).await.refused(404).contains("trace start"));
+    guest.get(&of("trace/download")).await.refused(404);
+    let trace = guest.put(&of("trace"), r#"{"every":3,"fields":["user"]}"#).await.ok(201);
+    assert_eq!((&trace["every"], &trace["seconds"]), (&json!(3), &json!(3_600)));
+    guest.put(&of("trace"), r#"{"size":3}"#).await.refused(400);
+    assert_eq!(guest.get(&of("trace")).await.ok(200), trace);
+    assert_eq!(guest.post(&of("replay"), r#"{"version":2}"#).await.ok(200)["messages"], 2);
+    guest.delete(&of("trace?discard=true")).await.ok(204);
+    guest.get(&of("trace")).await.refused(404);
+
+    guest.delete(&of("canary")).await.refused(404);
+    let view = guest.put(&of("shadow"), r#"{"version":2}"#).await.ok(200);
+    assert_eq!(view["shadow"]["time_per_cent"], 10);
+    guest.delete(&of("canary")).await.refused(404);
+    assert_eq!(guest.delete(&of("shadow")).await.ok(200)["shadow"], json!(null));
+    let request = r#"{"version":2,"steps":[7,100],"interval_ms":9}"#;
+    let view = guest.put(&of("canary"), request).await.ok(200);
+    assert_eq!(view["canary"]["per_cent"], 7);
+    assert_eq!(view["canary"]["min_calls"], 100);
+    let metrics = guest.get("/metrics").await.body;
+    let share = r#"shunt_route_canary_per_cent{vhost="/",route="r",version="2"} 7"#;
+    assert!(metrics.contains(share), "{metrics}");
+    let view = guest.delete(&of("canary")).await.ok(200);
+    assert_eq!(view["last_rollout"]["reason"], "ended by user 'guest'");
+    let ann = server.user("ann", "ann");
+    ann.put(&of("trace"), "{}").await.refused(401);
+    for what in ["shadow", "canary"] {
+        ann.put(&of(what), r#"{"version":2}"#).await.refused(401);
+    }
 }
 
 #[tokio::test]

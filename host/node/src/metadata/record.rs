@@ -15,7 +15,8 @@ use shunt_broker::metadata::{
 use shunt_broker::policy::PolicyKind;
 use shunt_types::{ExchangeName, QueueName, VhostName};
 use shunt_wasm::{
-    Capabilities, Capability, Destinations, LimitOverrides, StoredRoute, StoredVersion,
+    CanaryBounds, CanarySettings, Capabilities, Capability, Destinations, LimitOverrides,
+    StoredCanary, StoredRoute, StoredVersion,
 };
 
 use super::policy_record::{self, PolicyFields};
@@ -135,6 +136,22 @@ pub(super) struct RouteFields {
     previous: Option<u32>,
     last_version: u32,
     versions: Vec<VersionFields>,
+    /// Not there in records of nodes that knew no canaries.
+    #[serde(default)]
+    canary: Option<CanaryFields>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct CanaryFields {
+    version: u32,
+    field: Option<String>,
+    steps: Vec<u32>,
+    interval_ms: u64,
+    failed_per_cent: f64,
+    unroutable_per_cent: f64,
+    time_factor: f64,
+    calls_min: u64,
+    step: u32,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -412,6 +429,7 @@ impl RouteFields {
             active: route.active,
             previous: route.previous,
             last_version: route.last_version,
+            canary: route.canary.as_ref().map(CanaryFields::from_canary),
             versions: route.versions.iter().map(version).collect(),
         }
     }
@@ -424,8 +442,43 @@ impl RouteFields {
             active: self.active,
             previous: self.previous,
             last_version: self.last_version,
+            canary: self.canary.map(CanaryFields::into_canary),
             versions: versions.collect::<anyhow::Result<_>>()?,
         })
+    }
+}
+
+impl CanaryFields {
+    fn from_canary(canary: &StoredCanary) -> Self {
+        let StoredCanary { settings, step } = canary.clone();
+        let bounds = settings.bounds;
+        Self {
+            version: settings.version,
+            field: settings.field,
+            steps: settings.steps,
+            interval_ms: settings.interval_ms,
+            failed_per_cent: bounds.failed_per_cent,
+            unroutable_per_cent: bounds.unroutable_per_cent,
+            time_factor: bounds.time_factor,
+            calls_min: bounds.calls_min,
+            step,
+        }
+    }
+
+    fn into_canary(self) -> StoredCanary {
+        let settings = CanarySettings {
+            version: self.version,
+            field: self.field,
+            steps: self.steps,
+            interval_ms: self.interval_ms,
+            bounds: CanaryBounds {
+                failed_per_cent: self.failed_per_cent,
+                unroutable_per_cent: self.unroutable_per_cent,
+                time_factor: self.time_factor,
+                calls_min: self.calls_min,
+            },
+        };
+        StoredCanary { settings, step: self.step }
     }
 }
 

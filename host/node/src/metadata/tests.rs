@@ -7,7 +7,10 @@ use shunt_broker::metadata::{
 };
 use shunt_broker::policy::{ApplyTo, PolicyDefinition, PolicyKind};
 use shunt_types::{ExchangeName, FieldTable, QueueName, Value};
-use shunt_wasm::{Capabilities, Capability, Destinations, LimitOverrides, StoredVersion};
+use shunt_wasm::{
+    CanaryBounds, CanarySettings, Capabilities, Capability, Destinations, LimitOverrides,
+    StoredCanary, StoredVersion,
+};
 
 use super::*;
 
@@ -26,6 +29,16 @@ fn contents() -> Contents {
         active: Some(2),
         previous: None,
         last_version: 2,
+        canary: Some(StoredCanary {
+            settings: CanarySettings {
+                version: 2,
+                field: Some("headers.tenant".into()),
+                steps: vec![1, 50],
+                interval_ms: 5,
+                bounds: CanaryBounds::default(),
+            },
+            step: 1,
+        }),
         versions: vec![StoredVersion {
             version: 2,
             sha256: "00".into(),

@@ -1,5 +1,8 @@
 //! Deployed routes: deploy, show, activate, remove, dry run.
 
+mod life;
+mod rollout;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -33,6 +36,8 @@ pub(crate) fn endpoints() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(show, deploy, remove))
         .routes(routes!(activate))
         .routes(routes!(dry_run))
+        .merge(life::endpoints())
+        .merge(rollout::endpoints())
 }
 
 /// A virtual host.

@@ -1,6 +1,9 @@
 //! What this front door needs from the node: deployed routes, and the log of users and
 //! permissions.
 
+mod life;
+mod rollout;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +11,14 @@ use shunt_auth::AccessChange;
 use shunt_broker::ports::OnDurable;
 use shunt_types::{FieldTable, Properties};
 use utoipa::ToSchema;
+
+pub use life::{RouteLifePort, RouteLogPage, RouteLogRecord};
+pub use rollout::{
+    RouteCanaryRequest, RouteCanarySettings, RouteCanarySide, RouteCanaryView, RouteDifference,
+    RouteReplayDestination, RouteReplayMove, RouteReplayRequest, RouteReplaySide, RouteReplayValue,
+    RouteReplayView, RouteRolloutEnd, RouteRolloutPort, RouteShadowRequest, RouteShadowView,
+    RouteTraceRequest, RouteTraceView,
+};
 
 /// Changes of users and permissions.
 pub trait AccessPort: Send + Sync {
@@ -17,7 +28,7 @@ pub trait AccessPort: Send + Sync {
 
 /// The deployed routes. Every call may block for as long as a module compiles, so this front
 /// door calls from threads that may.
-pub trait RoutesPort: Send + Sync {
+pub trait RoutesPort: RouteLifePort + RouteRolloutPort {
     /// Checks, compiles and keeps a module; it is durable when this returns.
     ///
     /// # Errors
@@ -138,6 +149,12 @@ pub struct RouteView {
     pub exchanges: u64,
     /// Messages that found no active version.
     pub unavailable: u64,
+    /// The candidate that runs beside the active version.
+    pub shadow: Option<RouteShadowView>,
+    /// The candidate that has a part of the messages.
+    pub canary: Option<RouteCanaryView>,
+    /// What became of the last shadow or canary since the node started.
+    pub last_rollout: Option<RouteRolloutEnd>,
     /// The versions in the order of their numbers.
     pub versions: Vec<RouteVersionView>,
 }

@@ -1,6 +1,10 @@
 //! Deployed routes, as the HTTP API asks for them: the registry of `shunt-wasm` behind the port
 //! of `shunt-http-api`.
 
+mod life;
+mod logs;
+mod rollout;
+
 use std::sync::Arc;
 
 use shunt_broker::ports::Clock;
@@ -13,30 +17,16 @@ use shunt_routing::{Binding, Destination, ExchangeSpec, FailureCause, Header, To
 use shunt_types::{ExchangeId, ExchangeName, PropertiesRef, QueueId, ShardId, VhostName};
 use shunt_wasm::{
     Capabilities, DeployError, DeployRequest, Destinations, DryRunRequest, ErrorKind,
-    LimitOverrides, LogLevel, RouteError, RouteLog, RouteRef, Routes, VersionView,
+    LimitOverrides, RouteError, Routes, VersionView,
 };
 
-/// What routes log goes to the node's log.
-pub(crate) struct TracedRoutes;
-
-impl RouteLog for TracedRoutes {
-    fn log(&self, route: &RouteRef, level: LogLevel, text: &str) {
-        let RouteRef { vhost, name, version } = route;
-        // A guest's line breaks and escape codes must not forge lines of ours.
-        let text = text.escape_debug();
-        match level {
-            LogLevel::Trace => tracing::trace!(%vhost, route = %name, version, "{text}"),
-            LogLevel::Debug => tracing::debug!(%vhost, route = %name, version, "{text}"),
-            LogLevel::Info => tracing::info!(%vhost, route = %name, version, "{text}"),
-            LogLevel::Warn => tracing::warn!(%vhost, route = %name, version, "{text}"),
-            LogLevel::Error => tracing::error!(%vhost, route = %name, version, "{text}"),
-        }
-    }
-}
+pub(crate) use logs::RouteLogs;
+pub(crate) use rollout::{replay_view, watch as watch_canaries};
 
 /// The registry as the HTTP API sees it.
 pub(crate) struct RegistryPort {
     pub(crate) routes: Arc<Routes>,
+    pub(crate) logs: Arc<RouteLogs>,
     pub(crate) broker: Arc<shunt_broker::Broker>,
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -107,6 +97,7 @@ impl RoutesPort for RegistryPort {
             )));
         }
         self.routes.remove(&vhost, name).map_err(refused)?;
+        self.logs.forget(&vhost, name);
         tracing::info!(%vhost, route = name, "route removed");
         Ok(())
     }
@@ -114,6 +105,7 @@ impl RoutesPort for RegistryPort {
     fn forget_vhost(&self, vhost: &str) {
         let Ok(vhost) = VhostName::new(vhost) else { return };
         for route in self.routes.list(Some(&vhost)) {
+            self.logs.forget(&vhost, &route.name);
             if let Err(error) = self.routes.remove(&vhost, &route.name) {
                 tracing::warn!(%vhost, route = %route.name, %error, "a route can't be removed");
             }
@@ -235,6 +227,9 @@ fn view(route: shunt_wasm::RouteView) -> RouteView {
         previous: route.previous,
         exchanges: route.exchanges as u64,
         unavailable: route.unavailable,
+        shadow: route.shadow.map(rollout::shadow_view),
+        canary: route.canary.map(rollout::canary_view),
+        last_rollout: route.last_rollout.map(rollout::end_view),
         versions: route.versions.into_iter().map(version_view).collect(),
     }
 }

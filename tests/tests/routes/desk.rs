@@ -1,0 +1,101 @@
+//! `shunt route test` and `bench`: no node runs.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::{Value as Json, json};
+use shunt_tests::{Guest, command};
+
+fn recipes() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/routes")
+}
+
+/// Whether the command worked, its output and its error.
+fn shunt(folder: &Path, arguments: &[&str]) -> (bool, String, String) {
+    let mut command = command(arguments).unwrap();
+    let output = command.current_dir(folder).env("XDG_CACHE_HOME", folder).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (output.status.success(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn the_recipes_pass_their_cases() {
+    let cache = tempfile::tempdir().unwrap();
+    for recipe in ["by-key", "region-pinning", "priority-lanes"] {
+        let folder = recipes().join(recipe);
+        let module = folder.join(format!("{recipe}.wasm"));
+        let (module, cases) = (module.to_str().unwrap(), folder.join("cases.json"));
+        let arguments = ["route", "test", "--module", module, "--cases", cases.to_str().unwrap()];
+        let (passed, said, error) = shunt(cache.path(), &arguments);
+        assert!(passed && said.ends_with(" passed, 0 failed\n"), "{recipe}: {said}{error}");
+    }
+    assert!(cache.path().join("shunt/compiled").is_dir(), "nothing is kept for the next time");
+}
+
+#[test]
+fn what_fails_is_told_with_a_difference_and_in_junit() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("r.wat"), Guest::index(0).wat()).unwrap();
+    let cases = json!({
+        "bindings": [["queue", "one", "", {}], ["queue", "two", "", {}]],
+        "cases": [
+            {"name": "goes to one", "header": {"routing_key": "k"}, "queues": ["one"]},
+            {"name": "goes to two", "queues": ["two"]},
+            {"name": "is refused", "failure": {"cause": "refused", "reason_contains": "no"}},
+        ],
+    });
+    std::fs::write(folder.path().join("cases.json"), cases.to_string()).unwrap();
+    let arguments = ["route", "test", "--module", "r.wat", "--junit", "report.xml"];
+    let (passed, said, error) = shunt(folder.path(), &arguments);
+    assert!(!passed && error.contains("2 of 3 cases failed"), "{error}");
+    assert!(said.starts_with("ok    goes to one\nFAIL  goes to two\n  - two\n  + one\n"), "{said}");
+    let report = std::fs::read_to_string(folder.path().join("report.xml")).unwrap();
+    assert!(report.contains(r#"tests="3" failures="2""#), "{report}");
+    let (_, said, _) = shunt(folder.path(), &[&arguments[..], &["--output", "json"]].concat());
+    let said: Json = serde_json::from_str(&said).unwrap();
+    assert_eq!((&said["passed"], &said["cases"][1]["found"]), (&json!(1), &json!("one")));
+    let (passed, _, error) = shunt(folder.path(), &["route", "test", "--module", "none.wasm"]);
+    assert!(!passed && error.contains("can't read none.wasm"), "{error}");
+}
+
+#[test]
+fn a_module_is_measured_beside_another() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("one.wat"), Guest::index(0).wat()).unwrap();
+    std::fs::write(folder.path().join("two.wat"), Guest::new("unreachable").wat()).unwrap();
+    let cases = json!({"bindings": [["queue", "q", "", {}]],
+        "cases": [{"name": "a", "queues": ["q"]}]});
+    std::fs::write(folder.path().join("cases.json"), cases.to_string()).unwrap();
+    let bench = ["route", "bench", "--module", "one.wat", "--against", "two.wat"];
+    let more = ["--calls", "1600", "--output", "json"];
+    let (passed, said, error) = shunt(folder.path(), &[&bench[..], &more].concat());
+    assert!(passed, "{error}");
+    let rows: Json = serde_json::from_str(&said).unwrap();
+    assert!(rows[0]["ns_p50"].as_u64() > Some(0) && rows[0]["fuel_p50"].as_u64() > Some(0));
+    assert_eq!((&rows[0]["failed"], &rows[1]["failed"]), (&json!(0), &json!(1)));
+}
+
+#[test]
+fn a_new_project_passes_its_tests() {
+    let folder = tempfile::tempdir().unwrap();
+    let (written, said, error) = shunt(folder.path(), &["route", "new", "--lang", "rust", "geo"]);
+    assert!(written && said.starts_with("geo is written."), "{said}{error}");
+    let (_, _, error) = shunt(folder.path(), &["route", "new", "geo"]);
+    assert!(error.contains("geo is there already"), "{error}");
+    let (_, _, error) = shunt(folder.path(), &["route", "new", "Geo!"]);
+    assert!(error.contains("no name of a project"), "{error}");
+
+    let project = folder.path().join("geo");
+    let mut cargo = Command::new(env!("CARGO"));
+    let output = cargo.current_dir(&project).args(["test", "--quiet"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "the new project fails its tests:\n{said}");
+    // The module itself takes a target that may not be here; then that is what is said.
+    let (built, _, error) = shunt(&project, &["route", "build"]);
+    if built {
+        let (passed, said, error) = shunt(&project, &["route", "test", "--module", "geo.wasm"]);
+        assert!(passed && said.ends_with("3 passed, 0 failed\n"), "{said}{error}");
+    } else {
+        assert!(error.contains("rustup target add wasm32-unknown-unknown"), "{error}");
+    }
+}
