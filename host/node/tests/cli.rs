@@ -166,10 +166,12 @@ fn a_route_is_asked_for_over_http() {
             (head.join().unwrap(), output)
         })
     };
-    let (head, output) = ask(&["list"], "200 OK", r#"[{"name":"geo","active_version":2}]"#);
+    let (head, output) = ask(&["list"], "200 OK", r#"[{"name":"geo","active":2}]"#);
     assert!(head.starts_with("GET /api/routes/a%20b HTTP/1.1\r\n"), "{head}");
     assert!(head.to_lowercase().contains("authorization: basic z3vlc3q6z3vlc3q="), "{head}");
-    assert_eq!(text(&output.stdout), "active_version  name\n2               geo\n");
+    let table = "name  active  previous  versions  exchanges  calls  failed\n\
+                 geo   2       -         0         -          0      0\n";
+    assert_eq!(text(&output.stdout), table);
 
     let (head, output) = ask(&["remove", "geo"], "204 No Content", "");
     assert!(head.starts_with("DELETE /api/routes/a%20b/geo HTTP/1.1\r\n"), "{head}");

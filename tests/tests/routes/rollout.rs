@@ -67,7 +67,7 @@ fn a_trace_is_replayed_on_the_node_and_at_the_desk() {
     assert_eq!(serde_json::from_str::<Json>(&at_desk).unwrap(), on_node);
     let told = shunt(&node, &desk).unwrap();
     assert!(told.starts_with("30 messages, 30 would change\n"), "{told}");
-    assert!(told.contains("30        0     q1 (binding 1, key 'q1')"), "{told}");
+    assert!(told.contains("30      0     q1 (binding 1, key 'q1')"), "{told}");
 }
 
 #[test]
