@@ -8,6 +8,7 @@
 #   PAIRS=5 SECONDS_EACH=3           how often, and how long each run measures
 #   ONLY=topic                       only the scenarios whose name contains this
 #   SHUNT=target/release/shunt       the binary
+#   PORT=5681                        the first of the ports that are used
 #
 # Both brokers run while the other is measured; an idle one costs next to nothing. Run it on a
 # quiet machine: about 20 minutes.
@@ -19,23 +20,29 @@ pairs=${PAIRS:-5}
 seconds=${SECONDS_EACH:-3}
 only=${ONLY:-}
 shunt=${SHUNT:-${CARGO_TARGET_DIR:-target}/release/shunt}
-port=${SHUNT_PORT:-5681}
-peer_port=5683
+port=${PORT:-5681}
+peer_port=$((port + 2))
 mkdir -p "$out"
 
 folder=$(mktemp -d)
-export SHUNT_PEER_AMQP_PORT=$peer_port SHUNT_PEER_PLUGINS=rabbitmq_consistent_hash_exchange
+peer() {
+    SHUNT_PEER_AMQP_PORT=$peer_port SHUNT_PEER_PLUGINS=rabbitmq_consistent_hash_exchange \
+        scripts/rabbitmq-peer.sh "$@"
+}
 stop() {
     kill "$broker" 2>/dev/null || true
-    scripts/rabbitmq-peer.sh stop >/dev/null 2>&1 || true
+    peer stop >/dev/null 2>&1 || true
     rm -rf "$folder"
 }
-"$shunt" --data-dir "$folder/data" --amqp-listen "127.0.0.1:$port" --http-listen "127.0.0.1:$((port + 10000))" \
+env -i "$shunt" --data-dir "$folder/data" --amqp-listen "127.0.0.1:$port" --http-listen "127.0.0.1:$((port + 10000))" \
     --log-level warn >"$folder/log" &
 broker=$!
 trap stop EXIT
-until grep -q 'is ready' "$folder/log"; do sleep 0.1; done
-scripts/rabbitmq-peer.sh start >/dev/null
+until grep -q 'is ready' "$folder/log"; do
+    kill -0 "$broker" || exit 1
+    sleep 0.1
+done
+peer start >/dev/null
 
 a=amqp://127.0.0.1:$port
 b=amqp://127.0.0.1:$peer_port

@@ -39,7 +39,7 @@ pub(crate) fn run(scenario: &Scenario, numbered: bool, flow: &Flow) -> anyhow::R
         .declare(&mut control, scenario)
         .and_then(|()| load(scenario, &topology, broker.as_ref(), numbered, flow));
     // Also after a failure, which may have closed the first connection: nothing stays behind.
-    drop(control);
+    let _ = control.close();
     let deleted = connect(scenario).and_then(|mut control| {
         topology.delete(&mut control)?;
         Ok(control.close()?)
