@@ -150,6 +150,18 @@ impl Node {
     }
 }
 
+impl Node {
+    /// Starts it on the same folder and ends it after that time, ready or not; it must have
+    /// ended before.
+    pub fn start_and_kill(&self, after: Duration) -> anyhow::Result<()> {
+        let mut child = Process::spawn(&self.builder, self.place.path())?;
+        std::thread::sleep(after);
+        child.kill()?;
+        child.wait()?;
+        Ok(())
+    }
+}
+
 impl Drop for Node {
     fn drop(&mut self) {
         // It may have ended already.
@@ -172,12 +184,16 @@ struct Process {
 }
 
 impl Process {
-    fn start(builder: &NodeBuilder, place: &Path) -> anyhow::Result<Self> {
+    fn spawn(builder: &NodeBuilder, place: &Path) -> anyhow::Result<Child> {
         let log = OpenOptions::new().create(true).append(true).open(place.join("log"))?;
         let mut command = command(["--amqp-listen", "127.0.0.1:0", "--http-listen"])?;
         command.args(["127.0.0.1:0", "--data-dir"]).arg(place.join("data"));
         command.arg("--config").arg(place.join("shunt.toml")).args(&builder.arguments);
-        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn()?;
+        Ok(command.stdout(Stdio::piped()).stderr(log).spawn()?)
+    }
+
+    fn start(builder: &NodeBuilder, place: &Path) -> anyhow::Result<Self> {
+        let mut child = Self::spawn(builder, place)?;
         match ready_line(&mut child) {
             Ok((amqp, http, ready_line)) => Ok(Self { child, amqp, http, ready_line }),
             Err(error) => {

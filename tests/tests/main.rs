@@ -20,4 +20,5 @@ mod policies;
 mod restart;
 mod routes;
 mod shards;
+mod soak;
 mod swap;

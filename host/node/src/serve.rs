@@ -105,7 +105,7 @@ impl Node {
             clock: clock.clone(),
             log: log.clone(),
         });
-        let (message_writer, recovery) = open_messages(&folder, clock.clone())?;
+        let (message_writer, recovery) = open_messages(&folder, settings, clock.clone())?;
         broker.set_recovery(recovery);
         {
             let _recovery = routes.recovery();
@@ -216,12 +216,14 @@ impl Node {
 /// Reads the log of messages.
 fn open_messages(
     folder: &DataFolder,
+    settings: &Settings,
     clock: Arc<dyn Clock>,
 ) -> anyhow::Result<(SegmentWriter, Recovery)> {
     let mut recovery = Recovery::new();
     let mut unreadable = 0u64;
     let disk = Arc::new(folder.disk("messages")?);
-    let options = SegmentLogOptions::default();
+    let segment_size = settings.node.segment_bytes;
+    let options = SegmentLogOptions { segment_size, ..SegmentLogOptions::default() };
     let mut replay = |at: RecordPosition, kind, head: &[u8]| {
         if let Err(error) = recovery.replay(at, kind, head) {
             tracing::error!(segment = at.segment, offset = at.offset, %error,

@@ -88,6 +88,9 @@ settings! {
         /// `queue_memory_bytes` is taken.
         queue_transient_memory_bytes: u64 =
             limits::QUEUE_TRANSIENT_MEMORY, limits::QUEUE_MEMORY_MIN..=u64::MAX;
+        /// Bytes of a file of the log of messages before the next one begins; space comes back by
+        /// whole files.
+        segment_bytes: u64 = 64 * MIB, MIB..=1024 * MIB;
         /// Free disk below which publishers wait, in bytes.
         disk_free_limit_bytes: u64 = 50 * MIB, 0..=u64::MAX;
     }
