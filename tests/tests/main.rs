@@ -14,6 +14,7 @@ mod garbage;
 mod http;
 mod lifecycle;
 mod limits;
+mod log_commands;
 mod paging;
 mod perf_command;
 mod policies;

@@ -55,6 +55,8 @@ counters! {
     messages_route_failed,
     /// Messages that could not be read back from a damaged log.
     messages_lost_to_damage,
+    /// Damaged places that were found when the log of messages was opened.
+    log_damaged,
     /// `basic.get` on an empty queue.
     gets_empty,
     /// Queues declared anew.

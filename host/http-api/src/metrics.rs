@@ -182,6 +182,11 @@ fn totals(page: &mut Page, counters: &Counters) {
             "Messages that no queue got because a route failed",
             &counters.messages_route_failed,
         ),
+        (
+            "shunt_log_damaged_total",
+            "Damaged places that were found when the log of messages was opened",
+            &counters.log_damaged,
+        ),
     ];
     for (name, help, counter) in all {
         page.family(name, "counter", help);

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod log;
 mod manage;
 mod rollout;
 mod route;
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::output::{self, OutputFormat};
 
+pub(crate) use log::{LogAction, LogCommand};
 pub(crate) use manage::{
     DefinitionsAction, DefinitionsCommand, PermissionAction, PermissionCommand, PolicyAction,
     PolicyCommand, TopicAction, UserAction, UserCommand, UserLimitsAction, VhostAction,
@@ -47,6 +49,8 @@ pub(crate) enum Command {
     /// The settings in force
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// The logs of a stopped node: check, repair
+    Log(LogCommand),
     /// Routes: deploy, look, try, put in force, take back, watch
     Route(RouteCommand),
     /// Users of a running node: add, list, delete, set-password, set-tags, limits

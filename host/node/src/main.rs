@@ -10,6 +10,7 @@ mod clock;
 mod definitions_commands;
 mod http_client;
 mod limit_commands;
+mod log_commands;
 mod logging;
 mod manage_commands;
 mod metadata;
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
         Err(error) => return cli::usage_error(&error),
     };
     match run(cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             output::error(&format!("{error:#}"));
             ExitCode::FAILURE
@@ -48,8 +49,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> anyhow::Result<()> {
-    match cli.command.unwrap_or(Command::Serve(cli.settings)) {
+fn run(cli: Cli) -> anyhow::Result<ExitCode> {
+    let done = match cli.command.unwrap_or(Command::Serve(cli.settings)) {
         Command::Serve(arguments) => {
             let LoadedSettings { settings, .. } = load(&arguments)?;
             logging::start(settings.log.format, &settings.log.level);
@@ -59,6 +60,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             output::print(&settings::show(&load(&settings)?, output))
         }
         Command::Route(command) => route_commands::run(command),
+        Command::Log(command) => return Ok(log_commands::run(command)),
         Command::User(command) => manage_commands::user(command),
         Command::Permission(command) => manage_commands::permission(command),
         Command::Vhost(command) => manage_commands::vhost(command),
@@ -71,7 +73,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
             clap_complete::generate(shell, &mut Cli::command(), "shunt", &mut script);
             output::print(&String::from_utf8_lossy(&script))
         }
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 fn load(arguments: &SettingsArgs) -> anyhow::Result<LoadedSettings> {

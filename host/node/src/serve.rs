@@ -105,7 +105,8 @@ impl Node {
             clock: clock.clone(),
             log: log.clone(),
         });
-        let (message_writer, recovery) = open_messages(&folder, settings, clock.clone())?;
+        let (message_writer, recovery) =
+            open_messages(&folder, settings, clock.clone(), &broker)?;
         broker.set_recovery(recovery);
         {
             let _recovery = routes.recovery();
@@ -218,6 +219,7 @@ fn open_messages(
     folder: &DataFolder,
     settings: &Settings,
     clock: Arc<dyn Clock>,
+    broker: &Broker,
 ) -> anyhow::Result<(SegmentWriter, Recovery)> {
     let mut recovery = Recovery::new();
     let mut unreadable = 0u64;
@@ -252,6 +254,7 @@ fn open_messages(
         tracing::error!(path = %damage.path.display(), offset = damage.offset,
             bytes = damage.size, reason = damage.reason, "the log of messages is damaged");
     }
+    broker.counters().log_damaged.add(found.damaged.len() as u64);
     Ok((writer, recovery))
 }
 

@@ -25,6 +25,7 @@ pub(crate) struct Terms {
 
 /// A module's instance with its memory. After a failure for which [`Instance::is_unfit`] holds it
 /// must be thrown away.
+#[expect(clippy::large_enum_variant, reason = "there are few, and a box would cost each call")]
 pub(crate) enum Instance {
     Core(CoreInstance),
     Component(ComponentInstance),

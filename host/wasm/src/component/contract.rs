@@ -1,5 +1,4 @@
 //! The contract as Rust, generated from the file that it is written in.
-#![expect(clippy::allow_attributes, reason = "the generated code has them")]
 
 wasmtime::component::bindgen!({
     path: "../../sdk/wit/shunt-route.wit",
