@@ -118,8 +118,11 @@ mod tests {
         bytes
     }
 
+    /// Exchange, routing key, mandatory, properties, body, and the size of it all.
+    type Parts = (String, String, bool, Vec<u8>, Vec<u8>, usize);
+
     /// The same read frame by frame; `None` where it is no publish in one piece.
-    fn by_frames(bytes: &[u8]) -> Option<(String, String, bool, Vec<u8>, Vec<u8>, usize)> {
+    fn by_frames(bytes: &[u8]) -> Option<Parts> {
         let mut rest = bytes;
         let mut next = |kind: FrameKind| {
             let (frame, size) = Frame::parse(rest, FRAME_MAX).ok()??;

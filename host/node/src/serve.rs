@@ -105,8 +105,7 @@ impl Node {
             clock: clock.clone(),
             log: log.clone(),
         });
-        let (message_writer, recovery) =
-            open_messages(&folder, settings, clock.clone(), &broker)?;
+        let (message_writer, recovery) = open_messages(&folder, settings, clock.clone(), &broker)?;
         broker.set_recovery(recovery);
         {
             let _recovery = routes.recovery();
