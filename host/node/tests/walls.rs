@@ -84,7 +84,7 @@ fn only_the_wasm_crate_imports_wasmtime_and_sync_crates_no_tokio() {
         let names = |name: &str| text.lines().any(|line| line.starts_with(name));
         assert!(folder == "wasm" || !names("wasmtime"), "host/{folder} imports wasmtime");
         assert!(!sync.contains(&folder.as_str()) || !names("tokio"), "host/{folder} imports tokio");
-        let json = ["http-api", "node"].contains(&folder.as_str());
+        let json = ["http-api", "node", "perf"].contains(&folder.as_str());
         assert!(json || !names("serde_json"), "host/{folder} knows JSON");
     }
 }
