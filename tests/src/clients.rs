@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::wait::Deadline;
 
 const PIKA: &str = "pika==1.4.4";
+const CELERY: &str = "celery==5.7.0";
 const AMQPLIB: &str = "amqplib@2.3.1";
 
 /// How long a script may run.
@@ -22,6 +23,16 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 pub fn pika(script: &str, arguments: &Value) -> anyhow::Result<Option<Value>> {
     static ENVIRONMENT: OnceLock<Result<Option<PathBuf>, String>> = OnceLock::new();
     let environment = ENVIRONMENT.get_or_init(|| prepared("pika", "python3", PIKA, make_venv));
+    let Some(environment) = found(environment)? else { return Ok(None) };
+    let mut command = Command::new(environment.join("bin/python"));
+    command.arg("-B").arg(script_path(script));
+    run(command, arguments).map(Some)
+}
+
+/// Runs a script that uses Celery; `None` where there is no Python, which CI does not excuse.
+pub fn celery(script: &str, arguments: &Value) -> anyhow::Result<Option<Value>> {
+    static ENVIRONMENT: OnceLock<Result<Option<PathBuf>, String>> = OnceLock::new();
+    let environment = ENVIRONMENT.get_or_init(|| prepared("celery", "python3", CELERY, make_venv));
     let Some(environment) = found(environment)? else { return Ok(None) };
     let mut command = Command::new(environment.join("bin/python"));
     command.arg("-B").arg(script_path(script));

@@ -275,3 +275,20 @@ fn a_large_message_comes_whole() {
     assert_eq!(message.properties, props.encode());
     assert_eq!(client.delivery().unwrap().body, b"");
 }
+
+#[test]
+fn a_fetch_comes_behind_the_consumers_and_after_what_expired() {
+    let node = Node::builder().setting("node.shards", 2).start().unwrap();
+    let mut client = Client::open(node.amqp()).unwrap();
+    // Queues are spread over the shards: one of two is near, one is far.
+    for queue in ["first", "second"] {
+        client.declare_queue(queue).unwrap();
+        client.publish("", queue, &Props::new().text("expiration", "0"), b"over").unwrap();
+        assert_eq!(client.get(queue).unwrap(), None, "it expires at once");
+        let tag = client.consume(queue, Consume { no_ack: true, ..Consume::default() }).unwrap();
+        client.publish("", queue, &Props::new(), b"consumed").unwrap();
+        assert_eq!(client.get(queue).unwrap(), None, "the consumer has it");
+        assert_eq!(client.delivery().unwrap().text(), "consumed");
+        client.cancel(&tag).unwrap();
+    }
+}

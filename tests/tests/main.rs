@@ -4,10 +4,14 @@
 #![expect(clippy::unwrap_used, reason = "a test ends where something unexpected is found")]
 
 mod alarms;
+mod celery;
 mod confirms;
 mod conformance;
+mod connections;
 mod consuming;
 mod crash;
+mod delay_topology;
+mod direct_reply;
 mod errors;
 mod exchanges;
 mod garbage;
@@ -23,3 +27,6 @@ mod routes;
 mod shards;
 mod soak;
 mod swap;
+mod tables;
+mod timeouts;
+mod tracing;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use parking_lot::Mutex;
-use shunt_broker::Consumer;
 use shunt_broker::ports::{CancelReason, ConfirmSink, Confirmation, ConsumerSink, Delivery, Flow};
+use shunt_broker::{Consumer, Origin};
 use shunt_types::AmqpError;
 use tokio::sync::{Notify, oneshot};
 
@@ -72,6 +72,7 @@ const WINDOW_BYTES: usize = 1024 * 1024;
 pub(crate) struct RemoteSink {
     mailbox: Arc<Mailbox>,
     serial: u64,
+    origin: Origin,
     collected: Vec<Delivery>,
     consumer: Option<Consumer>,
     window_max: Arc<AtomicU32>,
@@ -81,11 +82,17 @@ pub(crate) struct RemoteSink {
 
 impl RemoteSink {
     /// `window_max` is what the window is set to when the consumer is resumed.
-    pub(crate) fn new(mailbox: Arc<Mailbox>, serial: u64, window_max: Arc<AtomicU32>) -> Self {
+    pub(crate) fn new(
+        mailbox: Arc<Mailbox>,
+        serial: u64,
+        window_max: Arc<AtomicU32>,
+        origin: Origin,
+    ) -> Self {
         Self {
             window_max,
             mailbox,
             serial,
+            origin,
             collected: Vec::new(),
             consumer: None,
             window: WINDOW,
@@ -118,6 +125,10 @@ impl ConsumerSink for RemoteSink {
             let (serial, paused) = (self.serial, self.is_spent());
             self.mailbox.post(Mail::Deliveries { serial, consumer, deliveries, paused });
         }
+    }
+
+    fn origin(&self) -> Origin {
+        self.origin.clone()
     }
 
     fn cancelled(&mut self, _reason: CancelReason) {

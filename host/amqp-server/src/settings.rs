@@ -17,6 +17,8 @@ pub struct AmqpSettings {
     pub heartbeat_s: u16,
     /// Time for the whole handshake, in milliseconds.
     pub handshake_timeout_ms: u64,
+    /// Longest time that a delivery may wait for its settlement, in milliseconds; 0 for ever.
+    pub consumer_timeout_ms: u64,
     /// Largest body, in bytes.
     pub message_size_max: u64,
     /// Version of the product, for `connection.start`.
@@ -32,6 +34,7 @@ impl Default for AmqpSettings {
             channel_max_per_node: 0,
             heartbeat_s: limits::HEARTBEAT_S,
             handshake_timeout_ms: limits::HANDSHAKE_TIMEOUT_MS,
+            consumer_timeout_ms: limits::CONSUMER_TIMEOUT_MS,
             message_size_max: limits::MESSAGE_SIZE_MAX,
             version: env!("CARGO_PKG_VERSION"),
         }

@@ -1,15 +1,16 @@
 //! What the parts of one connection share: its reader, its writer and its consumers' sinks, all
 //! on one shard, and the mailbox for other shards.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
 use hashbrown::HashMap;
+use parking_lot::Mutex;
 use shunt_amqp_codec::method::BasicCancel;
 use shunt_amqp_codec::{Method, put_method};
-use shunt_broker::{Consumer, Shard};
+use shunt_broker::{ConnectionInfo, Consumer, Origin, Shard};
 use shunt_types::limits::CONNECTION_OUTPUT_HIGH;
 use tokio::sync::Notify;
 
@@ -58,6 +59,30 @@ pub(crate) struct Shared {
     /// The reader must stop at once.
     pub(crate) dead: Cell<bool>,
     pub(crate) wake_reader: Notify,
+    /// From outside: the connection has to go.
+    pub(crate) closing_order: Arc<ClosingOrder>,
+    /// Once it is open.
+    pub(crate) info: OnceCell<Arc<ConnectionInfo>>,
+}
+
+/// Somebody's order to close a connection, given on any thread.
+#[derive(Default)]
+pub(crate) struct ClosingOrder {
+    reason: Mutex<Option<String>>,
+    given: Notify,
+}
+
+impl ClosingOrder {
+    pub(crate) fn give(&self, reason: &str) {
+        *self.reason.lock() = Some(reason.to_owned());
+        self.given.notify_one();
+    }
+
+    /// Waits for the order, and answers its reason.
+    pub(crate) async fn given(&self) -> String {
+        self.given.notified().await;
+        self.reason.lock().take().unwrap_or_default()
+    }
 }
 
 /// A consumer whose queue lives on another shard.
@@ -98,6 +123,8 @@ impl Shared {
             closing: Cell::new(false),
             dead: Cell::new(false),
             wake_reader: Notify::new(),
+            closing_order: Arc::default(),
+            info: OnceCell::new(),
         })
     }
 
@@ -183,6 +210,14 @@ impl Shared {
         self.written.notify_one();
         self.wake_reader.notify_one();
         self.wake_writer.notify_one();
+    }
+
+    /// Whose deliveries are written here, for tracing.
+    pub(crate) fn origin(&self, channel: u16) -> Origin {
+        let info = self.info.get();
+        let connection = info.map(|info| info.name()).unwrap_or_default();
+        let user = info.map(|info| info.user.clone()).unwrap_or_default();
+        Origin { connection, channel, user }
     }
 
     pub(crate) fn channel(&self, number: u16) -> Option<Rc<ChannelShared>> {

@@ -4,8 +4,8 @@
 use std::rc::Rc;
 
 use shunt_amqp_codec::put_deliver;
-use shunt_broker::Consumer;
 use shunt_broker::ports::{CancelReason, ConsumerSink, Delivery, Flow};
+use shunt_broker::{Consumer, Origin};
 
 use crate::channel::ChannelShared;
 use crate::shared::Shared;
@@ -48,6 +48,10 @@ impl ConsumerSink for LocalSink {
 
     fn flush(&mut self) {
         self.shared.flush();
+    }
+
+    fn origin(&self) -> Origin {
+        self.shared.origin(self.channel.number)
     }
 
     fn cancelled(&mut self, _reason: CancelReason) {

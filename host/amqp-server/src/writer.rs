@@ -18,7 +18,7 @@ const SLICES: usize = 64;
 
 /// Heartbeat intervals without a byte from the client after which it is gone: RabbitMQ's reader
 /// gives up between two and three.
-const SILENT_HALVES_MAX: u32 = 5;
+const SILENT_HALVES_MAX: u32 = 4;
 
 /// Runs until the connection is closing and everything is written. Where nothing can be written
 /// any more, it only opens the mail: the reader may wait for another shard's answer.

@@ -10,12 +10,15 @@ pub struct Alarms {
     disk: AtomicBool,
     /// The log could not write for want of space.
     log: AtomicBool,
+    /// An operator wants publishers to wait.
+    operator: AtomicBool,
 }
 
 impl Alarms {
     /// Why publishers have to wait, in RabbitMQ's words; nothing while no alarm is on.
     pub fn reason(&self) -> Option<&'static str> {
         match (self.is_low_on_memory(), self.is_low_on_disk()) {
+            (false, false) if self.is_held_by_operator() => Some("held by the operator"),
             (false, false) => None,
             (true, false) => Some("low on memory"),
             (false, true) => Some("low on disk"),
@@ -31,6 +34,16 @@ impl Alarms {
     /// Whether disk is short.
     pub fn is_low_on_disk(&self) -> bool {
         self.disk.load(Ordering::Relaxed) || self.log.load(Ordering::Relaxed)
+    }
+
+    /// Whether an operator holds publishers back.
+    pub fn is_held_by_operator(&self) -> bool {
+        self.operator.load(Ordering::Relaxed)
+    }
+
+    /// An operator holds publishers back, or lets them go on. Not kept over a restart.
+    pub fn set_operator(&self, is_held: bool) {
+        self.operator.store(is_held, Ordering::Relaxed);
     }
 
     /// Memory is above its limit, or is not any more; whether that is news.
@@ -63,5 +76,8 @@ mod tests {
         assert_eq!(alarms.reason(), Some("low on memory & disk"));
         alarms.set_memory(false);
         assert_eq!(alarms.reason(), Some("low on disk"));
+        alarms.set_log(false);
+        alarms.set_operator(true);
+        assert_eq!(alarms.reason(), Some("held by the operator"));
     }
 }

@@ -1,7 +1,7 @@
 //! The broker that all threads share.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::ArcSwap;
 use hashbrown::HashMap;
@@ -10,12 +10,14 @@ use shunt_routing::ExchangeTypes;
 use shunt_types::{AmqpError, ReplyCode, ShardId, VhostName};
 
 use crate::alarms::Alarms;
+use crate::connections::Connections;
 use crate::counters::Counters;
 use crate::durable::MessageLog;
 use crate::metadata::{
     Command, ConnectionId, ExchangeDefinition, PREDECLARED, QueueEntry, State, VhostState,
 };
 use crate::ports::{Clock, MetadataLog, OnDurable, Position, Wake};
+use crate::replies::Replies;
 use crate::shard::{DeleteOptions, Inbox, Task};
 use crate::vhost::Vhost;
 
@@ -45,6 +47,9 @@ pub struct Broker {
     counters: Counters,
     messages: MessageLog,
     alarms: Alarms,
+    replies: Replies,
+    connections: Connections,
+    node_name: OnceLock<String>,
 }
 
 impl Broker {
@@ -63,12 +68,29 @@ impl Broker {
             counters: Counters::default(),
             messages: MessageLog::default(),
             alarms: Alarms::default(),
+            replies: Replies::default(),
+            connections: Connections::default(),
+            node_name: OnceLock::new(),
         })
     }
 
     /// The node's alarms, for which publishers wait.
     pub fn alarms(&self) -> &Alarms {
         &self.alarms
+    }
+
+    /// The clients' connections.
+    pub fn connections(&self) -> &Connections {
+        &self.connections
+    }
+
+    /// Whether somebody waits for replies at `address` (direct reply-to).
+    pub fn has_requester(&self, address: &str) -> bool {
+        self.replies.find(address).is_some()
+    }
+
+    pub(crate) fn replies(&self) -> &Replies {
+        &self.replies
     }
 
     pub(crate) fn messages(&self) -> &MessageLog {
@@ -167,6 +189,27 @@ impl Broker {
             })));
         }
         Ok(position)
+    }
+
+    /// Traces what is published and delivered in a virtual host, or ends that. Not kept over a
+    /// restart, as in RabbitMQ.
+    ///
+    /// # Errors
+    /// 404 where there is none of that name.
+    pub fn set_tracing(&self, name: &VhostName, traced: bool) -> Result<(), AmqpError> {
+        let mut state = self.state.lock();
+        state.vhost(name)?.edit(|_, topology| topology.traced = traced);
+        Ok(())
+    }
+
+    /// The node's name; empty until it is set.
+    pub fn node_name(&self) -> &str {
+        self.node_name.get().map_or("", String::as_str)
+    }
+
+    /// Gives the node its name, once.
+    pub fn set_node_name(&self, name: &str) {
+        self.node_name.get_or_init(|| name.to_owned());
     }
 
     pub(crate) fn find_vhost(&self, name: &VhostName) -> Result<Arc<Vhost>, AmqpError> {

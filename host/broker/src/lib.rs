@@ -17,17 +17,21 @@ pub mod queue;
 
 mod alarms;
 mod broker;
+mod connections;
 mod counters;
 mod fifo;
+mod replies;
 mod shard;
 mod vhost;
 
 pub use alarms::Alarms;
 pub use broker::{Broker, BrokerOptions};
+pub use connections::{ConnectionInfo, Connections};
 pub use counters::Counters;
 pub use metadata::{ConnectionId, QueueEntry, Topology};
+pub use replies::{DIRECT_REPLY_TO, ReplySink, is_direct_reply_to};
 pub use shard::{
-    Consumer, DeleteOptions, Inbox, PublishOptions, PublishOutcome, Publisher, RemotePublisher,
-    Shard, Task,
+    Consumer, DeleteOptions, Inbox, Origin, PublishOptions, PublishOutcome, Publisher,
+    RemotePublisher, Shard, Task, TracedDelivery, publish_traced,
 };
 pub use vhost::Vhost;

@@ -3,8 +3,8 @@
 
 use shunt_types::{DeliveryId, Message, QueueId};
 
-use crate::Consumer;
 use crate::metadata::Command;
+use crate::{Consumer, Origin};
 
 /// Time as the domain sees it.
 pub trait Clock: Send + Sync {
@@ -87,6 +87,10 @@ pub trait ConsumerSink {
     fn resumed(&mut self) {}
     /// The end of a batch of deliveries.
     fn flush(&mut self);
+    /// Whose consumer this is, for tracing.
+    fn origin(&self) -> Origin {
+        Origin::default()
+    }
     /// The broker ended the consumer; nothing follows.
     fn cancelled(&mut self, reason: CancelReason);
 }

@@ -15,7 +15,7 @@ use crate::output::{self, OutputFormat};
 pub(crate) use log::{LogAction, LogCommand};
 pub(crate) use manage::{
     DefinitionsAction, DefinitionsCommand, PermissionAction, PermissionCommand, PolicyAction,
-    PolicyCommand, TopicAction, UserAction, UserCommand, UserLimitsAction, VhostAction,
+    PolicyCommand, Switch, TopicAction, UserAction, UserCommand, UserLimitsAction, VhostAction,
     VhostCommand, VhostLimitsAction,
 };
 pub(crate) use rollout::{CanaryAction, ReplayArgs, ShadowAction, TraceAction};

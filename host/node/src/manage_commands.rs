@@ -4,7 +4,7 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use crate::cli::{
-    PermissionAction, PermissionCommand, UserAction, UserCommand, VhostAction, VhostCommand,
+    PermissionAction, PermissionCommand, Switch, UserAction, UserCommand, VhostAction, VhostCommand,
 };
 use crate::http_client::{HttpClient, RequestBody, encode_segment};
 use crate::output::{self, OutputFormat};
@@ -126,6 +126,15 @@ pub(crate) fn vhost(command: VhostCommand) -> anyhow::Result<()> {
             let vhosts = client.send(Method::GET, "/api/vhosts", RequestBody::Empty)?;
             let columns = ["name", "messages_ready", "messages_unacknowledged"];
             return list(&vhosts, &columns, node.output);
+        }
+        VhostAction::Trace { state, name } => {
+            // To put a virtual host that isn't there would make it.
+            client.send(Method::GET, &of(&name), RequestBody::Empty)?;
+            let traced = matches!(state, Switch::On);
+            let tracing = RequestBody::Json(json!({"tracing": traced}));
+            client.send(Method::PUT, &of(&name), tracing)?;
+            let traced = if traced { "traced" } else { "not traced" };
+            format!("virtual host '{name}' is {traced}")
         }
         VhostAction::Delete { name } => {
             client.send(Method::DELETE, &of(&name), RequestBody::Empty)?;

@@ -148,6 +148,7 @@ impl Node {
         let reader = start_page_reader(&self.broker)?;
         let (stop, stopping) = watch::channel(false);
         let node_name = node_name();
+        self.broker.set_node_name(&node_name);
         let context = Arc::new(ShardContext {
             broker: self.broker.clone(),
             access: self.access.clone(),
@@ -158,6 +159,7 @@ impl Node {
                 channel_max_per_node: settings.amqp.channel_max_per_node,
                 heartbeat_s: settings.amqp.heartbeat_s,
                 handshake_timeout_ms: settings.amqp.handshake_timeout_ms,
+                consumer_timeout_ms: settings.amqp.consumer_timeout_ms,
                 message_size_max: settings.amqp.message_size_max,
                 version: env!("CARGO_PKG_VERSION"),
             },

@@ -46,6 +46,9 @@ pub const SHARDS_MAX: u16 = 64;
 pub const EXCHANGES_WALKED_MAX: usize = 10_000;
 /// Bytes that may wait in one connection's output before its consumers are paused.
 pub const CONNECTION_OUTPUT_HIGH: usize = 1024 * 1024;
+/// Longest time that a delivery may wait for its settlement, in milliseconds: RabbitMQ's half an
+/// hour.
+pub const CONSUMER_TIMEOUT_MS: u64 = 1_800_000;
 /// Bytes of waiting output below which a paused connection's consumers go on.
 pub const CONNECTION_OUTPUT_LOW: usize = 256 * 1024;
 /// Bodies up to this many bytes are stored inside the message's own block and copied into the

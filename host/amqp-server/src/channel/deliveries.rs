@@ -2,9 +2,12 @@
 
 use std::collections::VecDeque;
 
+use hashbrown::HashMap;
 use shunt_broker::Consumer;
 use shunt_broker::ports::Delivery;
 use shunt_types::{AmqpError, DeliveryId, QueueId};
+
+use super::overdue::Looks;
 
 /// One delivery that waits for its settlement.
 #[derive(Clone, Debug)]
@@ -24,12 +27,22 @@ pub(crate) struct Deliveries {
     pub(crate) prefetch: u16,
     /// Consumers that were refused a delivery because of it.
     pub(crate) held_back: Vec<Consumer>,
+    looks: Looks,
+    /// Milliseconds that deliveries of these queues may wait for their settlement, where it is
+    /// not the node's time.
+    pub(crate) timeouts: HashMap<QueueId, u64>,
 }
 
 impl Deliveries {
     /// Whether the channel may get one more that is to be settled.
     pub(crate) fn has_room(&self) -> bool {
         self.prefetch == 0 || self.unacked.len() < usize::from(self.prefetch)
+    }
+
+    /// Counts a delivery that needs no settlement, and answers its tag.
+    pub(crate) fn next_tag(&mut self) -> u64 {
+        self.last_tag += 1;
+        self.last_tag
     }
 
     /// Counts a delivery, and answers its tag.
@@ -40,6 +53,24 @@ impl Deliveries {
             self.unacked.push_back(Unacked { tag, queue, id });
         }
         self.last_tag
+    }
+
+    /// Looks whether a delivery waits for its settlement longer than it may; answers that time.
+    pub(crate) fn look_for_overdue(&mut self, now_ms: u64, default_ms: u64) -> Option<u64> {
+        if self.unacked.is_empty() {
+            self.looks.clear();
+            return None;
+        }
+        let all = || self.timeouts.values().copied().chain([default_ms]);
+        let longest_ms = all().filter(|&ms| ms < u64::MAX).max().unwrap_or(0);
+        let shortest_ms = all().min()?;
+        self.looks.note(now_ms, self.last_tag, longest_ms);
+        let last = self.looks.tag_of_age(now_ms, shortest_ms);
+        let mut candidates = self.unacked.iter().take_while(|unacked| unacked.tag <= last);
+        candidates.find_map(|unacked| {
+            let timeout_ms = *self.timeouts.get(&unacked.queue).unwrap_or(&default_ms);
+            (unacked.tag <= self.looks.tag_of_age(now_ms, timeout_ms)).then_some(timeout_ms)
+        })
     }
 
     /// Takes out what a settlement names: one tag, or with `multiple` all up to it; 0 with

@@ -3,9 +3,11 @@
 pub(crate) mod confirms;
 pub(crate) mod content;
 pub(crate) mod deliveries;
+mod overdue;
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use hashbrown::HashMap;
 use shunt_broker::Consumer;
@@ -50,6 +52,14 @@ pub(crate) struct Channel {
     pub(crate) mode: Mode,
     /// Its place among the channels that there may be.
     _permit: ChannelPermit,
+    /// Who waits for direct replies on this channel.
+    pub(crate) requester: Option<Requester>,
+}
+
+/// The consumer of `amq.rabbitmq.reply-to`.
+pub(crate) struct Requester {
+    pub(crate) tag: Rc<str>,
+    pub(crate) address: Arc<str>,
 }
 
 /// What publishes and settlements of the channel mean.
@@ -85,6 +95,7 @@ impl Channel {
             prefetch: 0,
             mode: Mode::Plain,
             _permit: permit,
+            requester: None,
         }
     }
 }

@@ -10,10 +10,11 @@ use shunt_amqp_codec::method::{
 };
 use shunt_amqp_codec::put_get_ok;
 use shunt_broker::queue::ConsumerOptions;
-use shunt_broker::{Consumer, QueueEntry, Task};
+use shunt_broker::{Consumer, DIRECT_REPLY_TO, QueueEntry, Shard, Task, TracedDelivery};
 use shunt_types::limits::CONSUMERS_PER_CHANNEL_MAX;
 use shunt_types::{AmqpError, ReplyCode, TableRef, VhostName};
 
+use super::direct_reply::check_fetchable;
 use super::queue::generated;
 use super::{Connection, Refused, stopped};
 use crate::channel::{ChannelShared, ConsumerEntry};
@@ -37,7 +38,7 @@ impl Connection {
         };
         {
             let consumers = channel.consumers.borrow();
-            if consumers.contains_key(&tag) {
+            if consumers.contains_key(&tag) || self.is_requester(number, &tag) {
                 let text = format!("attempt to reuse consumer tag '{tag}'");
                 return Err(AmqpError::new(ReplyCode::NotAllowed, text).into());
             }
@@ -48,13 +49,17 @@ impl Connection {
                 return Err(AmqpError::new(ReplyCode::NotAllowed, text).into());
             }
         }
+        if consume.queue == DIRECT_REPLY_TO {
+            return self.consume_replies(number, consume, tag);
+        }
         let queue = self.readable_queue(number, consume.queue)?;
         check_arguments(&queue, self.vhost.name(), consume.arguments)?;
+        self.note_timeout(number, &queue, consume.arguments)?;
         let options = ConsumerOptions {
             no_ack: consume.no_ack,
             exclusive: consume.exclusive,
             prefetch,
-            priority: priority(consume.arguments)?,
+            priority: priority(&queue, self.vhost.name(), consume.arguments)?,
         };
         self.next_serial += 1;
         let serial = self.next_serial;
@@ -104,9 +109,10 @@ impl Connection {
         self.end_batch();
         let (done, consuming) = tokio::sync::oneshot::channel();
         let mailbox = self.shared.mailbox.clone();
+        let origin = self.shared.origin(channel.number);
         let inbox = self.context.broker.inbox(id.shard());
         inbox.post(Task::Call(Box::new(move |shard| {
-            let sink = RemoteSink::new(mailbox.clone(), serial, window_max);
+            let sink = RemoteSink::new(mailbox.clone(), serial, window_max, origin);
             let result = shard.consume(id, options, Box::new(sink));
             mailbox.post(Mail::Consuming { serial, result, done });
         })));
@@ -122,6 +128,7 @@ impl Connection {
         cancel: &BasicCancel<'_>,
     ) -> Result<(), Refused> {
         let tag = cancel.consumer_tag;
+        self.close_replies(number, Some(tag));
         let Some(channel) = self.channels.get(&number) else { return Ok(()) };
         let entry = channel.shared.consumers.borrow_mut().remove(tag);
         if let Some(entry) = entry {
@@ -146,9 +153,20 @@ impl Connection {
         number: u16,
         get: &BasicGet<'_>,
     ) -> Result<(), Refused> {
+        check_fetchable(get.queue)?;
         let queue = self.readable_queue(number, get.queue)?;
+        self.note_timeout(number, &queue, TableRef::EMPTY)?;
         let (id, no_ack) = (queue.id, get.no_ack);
-        let fetched = self.on_shard(id.shard(), move |shard| shard.fetch(id, no_ack)).await??;
+        let origin = self.topology.is_traced().then(|| self.shared.origin(number));
+        let fetch = move |shard: &mut Shard| {
+            let fetched = shard.fetch(id, no_ack)?;
+            if let (Some(origin), Some((delivery, _))) = (origin, &fetched) {
+                let (message, redelivered) = (delivery.message.clone(), delivery.redelivered);
+                shard.trace_delivery(id, &TracedDelivery { origin, message, redelivered });
+            }
+            Ok::<_, AmqpError>(fetched)
+        };
+        let fetched = self.on_shard(id.shard(), fetch).await??;
         let Some((delivery, left)) = fetched else {
             self.context.broker.counters().gets_empty.add(1);
             self.shared.send(number, BasicGetEmpty {});
@@ -204,8 +222,7 @@ impl Connection {
 }
 
 /// Arguments of consumers of other queue types, which RabbitMQ refuses on a classic queue.
-const FOREIGN: [&str; 4] =
-    ["x-stream-offset", "x-stream-filter", "x-stream-match-unfiltered", "x-consumer-timeout"];
+const FOREIGN: [&str; 3] = ["x-stream-offset", "x-stream-filter", "x-stream-match-unfiltered"];
 
 fn check_arguments(
     queue: &QueueEntry,
@@ -215,18 +232,23 @@ fn check_arguments(
     match FOREIGN.into_iter().find(|name| arguments.get(name).is_some()) {
         None => Ok(()),
         Some(name) => Err(AmqpError::precondition_failed(format!(
-            "invalid arg '{name}' for queue '{}' in vhost '{vhost}' of queue type classic",
+            "invalid arg '{name}' for queue '{}' in vhost '{vhost}' of queue type rabbit_classic_queue",
             queue.definition.name
         ))),
     }
 }
 
 /// The consumer's priority, `x-priority`.
-fn priority(arguments: TableRef<'_>) -> Result<i64, AmqpError> {
+fn priority(
+    queue: &QueueEntry,
+    vhost: &VhostName,
+    arguments: TableRef<'_>,
+) -> Result<i64, AmqpError> {
     let Some(value) = arguments.get("x-priority") else { return Ok(0) };
     value.as_integer().ok_or_else(|| {
         AmqpError::precondition_failed(format!(
-            "invalid arg 'x-priority': unacceptable type {}, must be an integer",
+            "invalid arg 'x-priority' for queue '{}' in vhost '{vhost}': \"expected integer, got {}\"",
+            queue.definition.name,
             value.to_owned().type_name()
         ))
     })

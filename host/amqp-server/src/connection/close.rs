@@ -100,6 +100,7 @@ impl Connection {
         // What was published before is answered before the channel is gone.
         self.channels.remove(&number);
         self.shared.channels.borrow_mut().remove(&number);
+        self.info.count_channels(-1);
         self.context.broker.counters().channels_closed.add(1);
         self.shared.send(number, ChannelCloseOk {});
     }
@@ -107,6 +108,7 @@ impl Connection {
     /// Ends everything that a channel holds: its consumers go, what it has not settled returns.
     fn release_channel(&mut self, number: u16) {
         self.rollback(number);
+        self.close_replies(number, None);
         let Some(Channel { shared: channel, .. }) = self.channels.get(&number) else { return };
         let channel = channel.clone();
         // Confirms that are due belong before the close.

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use hashbrown::HashMap;
@@ -13,9 +14,11 @@ use shunt_amqp_codec::method::{
 };
 use shunt_amqp_codec::{Frame, FrameKind, Method, Output, ProtocolHeader};
 use shunt_auth::{AuthError, User};
-use shunt_broker::Shard;
+use shunt_broker::{ConnectionInfo, Shard};
 use shunt_types::limits::FRAME_MAX_MIN;
-use shunt_types::{AmqpError, FieldTable, MethodId, Reader, ReplyCode, TableRef, Value, ValueRef};
+use shunt_types::{
+    AmqpError, FieldTable, MethodId, Reader, ReplyCode, TableRef, Value, ValueRef, VhostName,
+};
 
 use super::input::Input;
 use super::permissions::Permissions;
@@ -29,7 +32,7 @@ use crate::shared::Shared;
 const REFUSAL_PAUSE: Duration = Duration::from_secs(1);
 
 /// Capabilities of the server (RabbitMQ's list).
-const CAPABILITIES: [&str; 8] = [
+const CAPABILITIES: [&str; 9] = [
     "publisher_confirms",
     "exchange_exchange_bindings",
     "basic.nack",
@@ -38,10 +41,25 @@ const CAPABILITIES: [&str; 8] = [
     "consumer_priorities",
     "authentication_failure_close",
     "per_consumer_qos",
+    "direct_reply_to",
 ];
 
 /// The version of RabbitMQ whose answers clients get. Some switch features on by it.
 const COMPATIBLE_VERSION: &str = "4.3.0";
+
+/// Both ends of a socket.
+#[derive(Clone, Copy)]
+pub(super) struct Addresses {
+    pub(super) peer: SocketAddr,
+    pub(super) local: SocketAddr,
+}
+
+/// Who logged in, and what the client said about itself.
+struct Login {
+    user: Arc<User>,
+    mechanism: String,
+    client_properties: FieldTable,
+}
 
 /// Opens a connection, within the time that the handshake may take.
 pub(super) async fn open(
@@ -49,10 +67,10 @@ pub(super) async fn open(
     shared: &Rc<Shared>,
     shard: &Rc<RefCell<Shard>>,
     input: &mut Input,
-    peer: SocketAddr,
+    addresses: Addresses,
 ) -> Result<Connection, Stop> {
     let timeout = Duration::from_millis(context.settings.handshake_timeout_ms);
-    let handshake = Handshake { context, shared, shard, peer };
+    let handshake = Handshake { context, shared, shard, addresses };
     let mut shutdown = context.shutdown.clone();
     tokio::select! {
         opened = tokio::time::timeout(timeout, handshake.run(input)) => {
@@ -66,7 +84,7 @@ struct Handshake<'a> {
     context: &'a Arc<ShardContext>,
     shared: &'a Rc<Shared>,
     shard: &'a Rc<RefCell<Shard>>,
-    peer: SocketAddr,
+    addresses: Addresses,
 }
 
 impl Handshake<'_> {
@@ -126,7 +144,7 @@ impl Handshake<'_> {
         self.shared.flush();
     }
 
-    async fn login(&self, input: &mut Input) -> Result<Arc<User>, Stop> {
+    async fn login(&self, input: &mut Input) -> Result<Login, Stop> {
         let outcome = method(input, self.shared, |method| {
             let Method::ConnectionStartOk(start) = method else {
                 return Err(Stop::Drop(format!("'{}' before login", method.name())));
@@ -135,7 +153,7 @@ impl Handshake<'_> {
         })
         .await;
         match outcome {
-            Ok(Ok(user)) => Ok(user),
+            Ok(Ok(login)) => Ok(login),
             Ok(Err((told, error))) if told => Err(Stop::Refuse(error, ConnectionStartOk::ID)),
             Ok(Err((_, error))) => {
                 tokio::time::sleep(REFUSAL_PAUSE).await;
@@ -153,20 +171,26 @@ impl Handshake<'_> {
     }
 
     /// The user, or why not and whether the client wants to hear it.
-    fn authenticate(&self, start: &ConnectionStartOk<'_>) -> Result<Arc<User>, (bool, AmqpError)> {
+    fn authenticate(&self, start: &ConnectionStartOk<'_>) -> Result<Login, (bool, AmqpError)> {
         let capability = |name: &str| match start.client_properties.get("capabilities") {
             Some(ValueRef::Table(table)) => table.get(name) == Some(ValueRef::Boolean(true)),
             _ => false,
         };
         self.shared.cancel_notify.set(capability("consumer_cancel_notify"));
         self.shared.blocked_notify.set(capability("connection.blocked"));
-        let loopback = self.peer.ip().to_canonical().is_loopback();
+        let loopback = self.addresses.peer.ip().to_canonical().is_loopback();
         let access = &self.context.access;
-        access.authenticate(start.mechanism, start.response, loopback).map_err(|error| {
-            tracing::warn!(peer = %self.peer, %error, "login refused");
+        let user = access.authenticate(start.mechanism, start.response, loopback);
+        let user = user.map_err(|error| {
+            tracing::warn!(peer = %self.addresses.peer, %error, "login refused");
             let told = capability("authentication_failure_close")
                 && matches!(error, AuthError::Refused { .. });
             (told, AmqpError::access_refused(error.client_text()))
+        })?;
+        Ok(Login {
+            user,
+            mechanism: start.mechanism.to_owned(),
+            client_properties: start.client_properties.to_owned(),
         })
     }
 
@@ -213,9 +237,10 @@ impl Handshake<'_> {
     async fn open(
         &self,
         input: &mut Input,
-        user: Arc<User>,
+        login: Login,
         channel_max: u16,
     ) -> Result<Connection, Stop> {
+        let user = login.user.clone();
         let context = self.context;
         let name = method(input, self.shared, |method| match method {
             Method::ConnectionOpen(open) => Ok(open.virtual_host.to_owned()),
@@ -243,10 +268,14 @@ impl Handshake<'_> {
                 user.name()
             )));
         }
+        let info = self.info(login, vhost.name().clone(), channel_max);
+        context.broker.connections().opened(info.clone());
+        self.shared.info.get_or_init(|| info.clone());
         self.shared.send(0, ConnectionOpenOk {});
         self.shared.flush();
         Ok(Connection {
-            id: context.broker.next_connection_id(),
+            id: info.id,
+            info,
             topology: vhost.topology(),
             vhost,
             admitted,
@@ -261,12 +290,36 @@ impl Handshake<'_> {
             target: None,
             confirm_sink: self.shared.mailbox.clone(),
             counts: Default::default(),
+            timeout_shortest_ms: match context.settings.consumer_timeout_ms {
+                0 => u64::MAX,
+                timeout_ms => timeout_ms,
+            },
             taken: Vec::new(),
             is_closing: false,
             close_deadline: tokio::time::Instant::now(),
             context: context.clone(),
             shared: self.shared.clone(),
             shard: self.shard.clone(),
+        })
+    }
+
+    fn info(&self, login: Login, vhost: VhostName, channel_max: u16) -> Arc<ConnectionInfo> {
+        let broker = &self.context.broker;
+        let closing_order = self.shared.closing_order.clone();
+        Arc::new(ConnectionInfo {
+            id: broker.next_connection_id(),
+            peer: self.addresses.peer,
+            local: self.addresses.local,
+            user: login.user.name().to_owned(),
+            mechanism: login.mechanism,
+            vhost,
+            connected_at_ms: broker.now_ms(),
+            frame_max: self.shared.frame_max.get(),
+            channel_max,
+            heartbeat_s: self.shared.heartbeat_s.get(),
+            client_properties: login.client_properties,
+            channels: AtomicU32::new(0),
+            close: Box::new(move |reason| closing_order.give(reason)),
         })
     }
 }

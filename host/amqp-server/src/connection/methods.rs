@@ -33,6 +33,7 @@ impl Connection {
                 Method::ChannelCloseOk(_) => {
                     self.channels.remove(&number);
                     self.shared.channels.borrow_mut().remove(&number);
+                    self.info.count_channels(-1);
                     self.context.broker.counters().channels_closed.add(1);
                 }
                 Method::ChannelClose(_) => self.channel_close(number),
@@ -131,6 +132,7 @@ impl Connection {
         let channel = Channel::new(number, self.incarnation, permit);
         self.shared.channels.borrow_mut().insert(number, channel.shared.clone());
         self.channels.insert(number, channel);
+        self.info.count_channels(1);
         self.context.broker.counters().channels_opened.add(1);
         self.shared.send(number, ChannelOpenOk {});
         Ok(())

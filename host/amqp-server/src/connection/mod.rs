@@ -7,6 +7,7 @@
 
 mod basic;
 mod close;
+mod direct_reply;
 mod exchange;
 mod handshake;
 mod input;
@@ -15,6 +16,7 @@ mod permissions;
 mod publish;
 mod queue;
 mod settle;
+mod timeouts;
 mod tx;
 
 use std::cell::RefCell;
@@ -27,7 +29,7 @@ use shunt_amqp_codec::method::{ConnectionBlocked, ConnectionUnblocked};
 use shunt_amqp_codec::{Frame, FrameKind, Method, MethodError, WholePublish};
 use shunt_auth::User;
 use shunt_broker::ports::ConfirmSink;
-use shunt_broker::{ConnectionId, QueueEntry, Shard, Task, Topology, Vhost};
+use shunt_broker::{ConnectionId, ConnectionInfo, QueueEntry, Shard, Task, Topology, Vhost};
 use shunt_types::limits;
 use shunt_types::{AmqpError, MethodId, ReplyCode, ShardId};
 use tokio::net::TcpStream;
@@ -39,6 +41,7 @@ use crate::output::BufferPool;
 use crate::shard_thread::ShardContext;
 use crate::shared::Shared;
 use crate::writer::write_loop;
+use handshake::Addresses;
 use input::Input;
 use permissions::Permissions;
 use publish::Target;
@@ -60,6 +63,7 @@ pub(crate) struct Connection {
     shared: Rc<Shared>,
     shard: Rc<RefCell<Shard>>,
     id: ConnectionId,
+    info: Arc<ConnectionInfo>,
     user: Arc<User>,
     vhost: Arc<Vhost>,
     /// Its place among the connections that there may be.
@@ -79,6 +83,8 @@ pub(crate) struct Connection {
     target: Option<Target>,
     confirm_sink: Arc<dyn ConfirmSink>,
     counts: publish::Counts,
+    /// Shortest time that a delivery may wait for its settlement.
+    timeout_shortest_ms: u64,
     /// Deliveries on their way from a channel's list to their queues; empty between methods.
     taken: Vec<Unacked>,
     /// A `connection.close` was sent: everything is dropped until its close-ok.
@@ -105,14 +111,17 @@ pub(crate) async fn serve(
     let stream = Rc::new(stream);
     let shared = Shared::new(shard.clone(), pool);
     let writer = tokio::task::spawn_local(write_loop(shared.clone(), stream.clone()));
+    let local = stream.local_addr().unwrap_or(peer);
     let mut input = Input::new(stream, shared.clone());
-    let opened = handshake::open(&context, &shared, &shard, &mut input, peer).await;
+    let opened =
+        handshake::open(&context, &shared, &shard, &mut input, Addresses { peer, local }).await;
     match opened {
         Ok(mut connection) => {
             tracing::info!(%peer, user = connection.user.name(), vhost = %connection.vhost.name(),
                 "connection opened");
             let stop = connection.run(&mut input).await;
             connection.clean_up().await;
+            context.broker.connections().closed(connection.id);
             match stop {
                 Stop::Drop(reason) => tracing::warn!(%peer, reason, "connection dropped"),
                 _ => tracing::info!(%peer, "connection closed"),
@@ -140,12 +149,23 @@ pub(crate) async fn serve(
 impl Connection {
     async fn run(&mut self, input: &mut Input) -> Stop {
         let mut shutdown = self.context.shutdown.clone();
+        let mut look_for_ms = self.timeout_shortest_ms;
+        let mut look = std::pin::pin!(tokio::time::sleep(self.until_look()));
         loop {
             let read = tokio::select! {
                 read = async {
                     self.shared.has_room_for_answers().await;
                     input.read().await
                 } => read,
+                () = &mut look, if !self.is_closing => {
+                    self.close_overdue_channels();
+                    look.as_mut().reset(tokio::time::Instant::now() + self.until_look());
+                    continue;
+                }
+                reason = self.shared.closing_order.given(), if !self.is_closing => {
+                    self.force_close(&reason);
+                    continue;
+                }
                 _ = shutdown.wait_for(|&stop| stop), if !self.is_closing => {
                     self.force_close("broker forced connection closure with reason 'shutdown'");
                     continue;
@@ -169,6 +189,10 @@ impl Connection {
             let (consumed, stop) = self.act_on(&buffer).await;
             input.give_back(buffer, consumed);
             let has_published = self.counts.total() != received;
+            if self.timeout_shortest_ms < look_for_ms {
+                look_for_ms = self.timeout_shortest_ms;
+                look.as_mut().reset(tokio::time::Instant::now() + self.until_look());
+            }
             self.end_batch();
             if let Some(stop) = stop {
                 return stop;

@@ -6,7 +6,10 @@ use std::sync::Arc;
 use shunt_amqp_codec::method::BasicPublish;
 use shunt_amqp_codec::{Frame, FrameKind, WholePublish, put_return};
 use shunt_auth::TopicPermission;
-use shunt_broker::{Counters, PublishOptions, PublishOutcome, Publisher};
+use shunt_broker::ports::ConfirmSink;
+use shunt_broker::{
+    Counters, DIRECT_REPLY_TO, PublishOptions, PublishOutcome, Publisher, publish_traced,
+};
 use shunt_routing::Exchange;
 use shunt_types::{AmqpError, Message, MessageBody, MethodId, ReplyCode};
 
@@ -17,9 +20,6 @@ use crate::channel::{ChannelShared, Mode};
 
 /// The method that a bad content is blamed on.
 pub(super) const METHOD: MethodId = BasicPublish::ID;
-
-/// The pseudo-queue of direct reply-to (RabbitMQ).
-const DIRECT_REPLY_TO: &str = "amq.rabbitmq.reply-to";
 
 /// The exchange of the last publish, checked, for the next one to the same: it stays good while
 /// the routing snapshot and the permissions do.
@@ -141,17 +141,17 @@ impl Connection {
         let published = message.map_err(refusal).and_then(|message| {
             self.find_target(publish.exchange)?;
             self.check_routing_keys(&message)?;
-            self.check_claims(&message)?;
+            let message = self.check_claims(publish.channel, message)?;
             self.publish_on(&shared, message, publish.mandatory, confirming)
         });
-        Some(published.map(|_| ()))
+        Some(published)
     }
 
     /// A message is complete.
     fn publish(&mut self, number: u16, message: Message) -> Result<(), AmqpError> {
         self.find_target(message.exchange())?;
         self.check_routing_keys(&message)?;
-        self.check_claims(&message)?;
+        let message = self.check_claims(number, message)?;
         let Some(channel) = self.channels.get_mut(&number) else { return Ok(()) };
         let mandatory = channel.content.mandatory;
         match &mut channel.mode {
@@ -159,16 +159,17 @@ impl Connection {
                 transaction.publishes.push((message, mandatory));
                 Ok(())
             }
-            Mode::Plain => self.publish_now(number, message, mandatory, false).map(|_| ()),
-            Mode::Confirm => self.publish_now(number, message, mandatory, true).map(|_| ()),
+            Mode::Plain => self.publish_now(number, message, mandatory, false),
+            Mode::Confirm => self.publish_now(number, message, mandatory, true),
         }
     }
 
-    /// What a message says of its sender and of where replies go.
+    /// What a message says of its sender and of where replies go. A request for direct replies
+    /// gets the address of its channel.
     #[inline]
-    fn check_claims(&self, message: &Message) -> Result<(), AmqpError> {
+    fn check_claims(&self, number: u16, message: Message) -> Result<Message, AmqpError> {
         if message.properties().is_empty() {
-            return Ok(());
+            return Ok(message);
         }
         if let Some(claimed) = message.properties().user_id()
             && claimed != self.user.name()
@@ -180,10 +181,9 @@ impl Connection {
             )));
         }
         if message.properties().reply_to() == Some(DIRECT_REPLY_TO) {
-            // Nobody can consume from it yet, and a reply would go nowhere.
-            return Err(AmqpError::precondition_failed("fast reply consumer does not exist"));
+            return self.with_reply_address(number, &message);
         }
-        Ok(())
+        Ok(message)
     }
 
     /// Checks every routing key of a message, where the user's are restricted.
@@ -196,15 +196,15 @@ impl Connection {
         Ok(())
     }
 
-    /// Puts a message into its queues, or returns it; whether no queue of this shard refused it.
-    pub(super) fn publish_now(
+    /// Publishes at once, and notes on the channel what is to be confirmed.
+    fn publish_now(
         &mut self,
         number: u16,
         message: Message,
         mandatory: bool,
         confirming: bool,
-    ) -> Result<bool, AmqpError> {
-        let Some(channel) = self.channels.get(&number) else { return Ok(true) };
+    ) -> Result<(), AmqpError> {
+        let Some(channel) = self.channels.get(&number) else { return Ok(()) };
         let channel = channel.shared.clone();
         self.publish_on(&channel, message, mandatory, confirming)
     }
@@ -216,46 +216,69 @@ impl Connection {
         message: Message,
         mandatory: bool,
         confirming: bool,
-    ) -> Result<bool, AmqpError> {
-        let Some(target) = &self.target else { return Ok(true) };
+    ) -> Result<(), AmqpError> {
         let number = channel.number;
         let token = confirming.then(|| channel.confirms.borrow_mut().next_token());
+        let (pending, refused) = self.put_into_queues(number, message, mandatory, token, None)?;
+        if confirming {
+            channel.confirms.borrow_mut().published(pending, refused);
+            self.shared.note_confirms(channel);
+        }
+        Ok(())
+    }
+
+    /// Puts a message into its queues, or returns it: how many answers to `token` are to come at
+    /// `sink`, which is the connection where none is named, and whether it was refused already.
+    #[inline]
+    pub(super) fn put_into_queues(
+        &mut self,
+        number: u16,
+        message: Message,
+        mandatory: bool,
+        token: Option<u64>,
+        sink: Option<&Arc<dyn ConfirmSink>>,
+    ) -> Result<(u32, bool), AmqpError> {
+        let Some(target) = &self.target else { return Ok((0, false)) };
+        let sink = sink.unwrap_or(&self.confirm_sink);
         let options = PublishOptions {
             topology: &self.topology,
             exchange: &target.exchange,
             user: self.user.name(),
-            confirm: token.map(|token| (token, &self.confirm_sink)),
+            confirm: token.map(|token| (token, sink)),
         };
         let returnable = mandatory.then(|| message.clone());
         self.counts.has_persistent |= message.is_persistent();
-        let outcome = self.shard.borrow_mut().publish(&options, message)?;
+        let mut shard = self.shard.borrow_mut();
+        let outcome = if self.topology.is_traced() {
+            publish_traced(&mut *shard, &options, &self.shared.origin(number), message)?
+        } else {
+            shard.publish(&options, message)?
+        };
+        drop(shard);
         self.counts.received += 1;
         self.counts.total += 1;
-        self.counts.received_confirm += u64::from(confirming);
-        let (pending, refused) = match outcome {
+        self.counts.received_confirm += u64::from(token.is_some());
+        match outcome {
             PublishOutcome::Routed { pending, rejected } => {
                 self.counts.routed += 1;
-                (pending, rejected)
+                Ok((pending, rejected))
             }
             PublishOutcome::Unroutable => {
                 self.unroutable(number, returnable);
-                (0, false)
+                Ok((0, false))
             }
             PublishOutcome::Failed(failure) => {
                 tracing::debug!(exchange = %failure.exchange, failure = %failure.failure,
                     "a route failed");
                 self.counts.failed += 1;
-                if !confirming && let Some(message) = returnable {
+                if token.is_none()
+                    && let Some(message) = returnable
+                {
                     self.send_back(number, &message);
                 }
-                (0, true)
+                Ok((0, true))
             }
-        };
-        if confirming {
-            channel.confirms.borrow_mut().published(pending, refused);
-            self.shared.note_confirms(channel);
         }
-        Ok(!refused)
     }
 
     fn unroutable(&mut self, number: u16, returnable: Option<Message>) {

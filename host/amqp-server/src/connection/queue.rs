@@ -12,9 +12,10 @@ use shunt_broker::metadata::{
     BindingDefinition, DestinationName, QueueDeclaration, QueueDefinition,
 };
 use shunt_broker::queue::QueueStats;
-use shunt_broker::{DeleteOptions, QueueEntry};
+use shunt_broker::{DeleteOptions, QueueEntry, is_direct_reply_to};
 use shunt_types::{AmqpError, QueueName, ReplyCode, TableRef};
 
+use super::direct_reply::check_bindable;
 use super::exchange::exchange_name;
 use super::permissions::Access;
 use super::{Connection, Refused};
@@ -28,6 +29,9 @@ impl Connection {
         number: u16,
         declare: &QueueDeclare<'_>,
     ) -> Result<(), Refused> {
+        if is_direct_reply_to(declare.queue) {
+            return self.declare_reply_address(number, declare);
+        }
         let (queue, stats) = self.declared(number, declare).await?;
         let name = queue.definition.name.as_str();
         if let Some(channel) = self.channels.get_mut(&number) {
@@ -159,6 +163,7 @@ impl Connection {
         key: &str,
         arguments: TableRef<'_>,
     ) -> Result<BindingDefinition, AmqpError> {
+        check_bindable(queue)?;
         let name = self.queue_named(number, queue)?;
         // Without a queue and a key, the key is the last declared queue's name.
         let key = if queue.is_empty() && key.is_empty() { name.as_str() } else { key };

@@ -1,12 +1,47 @@
 //! Class tx: publishes and settlements wait for the commit.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
 use shunt_amqp_codec::method::{TxCommitOk, TxRollbackOk, TxSelectOk};
+use shunt_broker::ports::{ConfirmSink, Confirmation};
 use shunt_broker::queue::Settlement;
 use shunt_types::{AmqpError, Message};
+use tokio::sync::Notify;
 
 use super::{Connection, Refused};
 use crate::channel::deliveries::Unacked;
 use crate::channel::{Mode, Transaction};
+
+/// What queues say to the publishes of one commit: durable ones once they are on disk.
+#[derive(Default)]
+struct CommitAnswers {
+    answered: AtomicU32,
+    refused: AtomicBool,
+    arrived: Notify,
+}
+
+impl CommitAnswers {
+    async fn all(&self, pending: u32) {
+        while self.answered.load(Ordering::Acquire) < pending {
+            self.arrived.notified().await;
+        }
+    }
+
+    fn is_refused(&self) -> bool {
+        self.refused.load(Ordering::Relaxed)
+    }
+}
+
+impl ConfirmSink for CommitAnswers {
+    fn confirm(&self, confirmations: &[Confirmation]) {
+        if confirmations.iter().any(|confirmation| !confirmation.accepted) {
+            self.refused.store(true, Ordering::Relaxed);
+        }
+        self.answered.fetch_add(confirmations.len() as u32, Ordering::Release);
+        self.arrived.notify_one();
+    }
+}
 
 impl Connection {
     pub(super) fn tx_select(&mut self, number: u16) -> Result<(), Refused> {
@@ -25,40 +60,50 @@ impl Connection {
 
     pub(super) async fn tx_commit(&mut self, number: u16) -> Result<(), Refused> {
         let Transaction { publishes, settlements } = self.take_transaction(number)?;
-        let is_kept =
-            !settlements.is_empty() || publishes.iter().any(|(message, _)| message.is_persistent());
-        let published = self.publish_all(number, publishes);
+        let has_settlements = !settlements.is_empty();
+        let answers = Arc::new(CommitAnswers::default());
+        let published = self.publish_all(number, publishes, &answers);
         if published.is_err() {
             self.put_back(number, settlements);
         } else {
             self.settle_all(settlements.into_iter());
         }
-        if !published? {
+        let (pending, refused) = published?;
+        if pending > 0 {
+            self.end_batch();
+            answers.all(pending).await;
+            self.begin_batch();
+        }
+        if refused || answers.is_refused() {
             return Err(AmqpError::precondition_failed("partial tx completion").into());
         }
         if let Some(channel) = self.channels.get(&number) {
             let channel = channel.shared.clone();
             self.let_go_on(&channel);
         }
-        if is_kept {
+        if has_settlements {
             self.messages_durable().await?;
         }
         self.shared.send(number, TxCommitOk {});
         Ok(())
     }
 
-    /// Whether no queue of this shard refused one; those of others can't be waited for here.
+    /// How many answers of queues are to come, and whether something was refused at once.
     fn publish_all(
         &mut self,
         number: u16,
         publishes: Vec<(Message, bool)>,
-    ) -> Result<bool, AmqpError> {
-        let mut all_taken = true;
+        answers: &Arc<CommitAnswers>,
+    ) -> Result<(u32, bool), AmqpError> {
+        let sink: Arc<dyn ConfirmSink> = answers.clone();
+        let (mut pending, mut refused) = (0, false);
         for (message, mandatory) in publishes {
             self.find_target(message.exchange())?;
-            all_taken &= self.publish_now(number, message, mandatory, false)?;
+            let put = self.put_into_queues(number, message, mandatory, Some(0), Some(&sink))?;
+            pending += put.0;
+            refused |= put.1;
         }
-        Ok(all_taken)
+        Ok((pending, refused))
     }
 
     pub(super) fn tx_rollback(&mut self, number: u16) -> Result<(), Refused> {

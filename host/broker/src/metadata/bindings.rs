@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use shunt_routing::{Binding, Destination};
-use shunt_types::{AmqpError, ExchangeName, FieldTable, VhostName};
+use shunt_types::{AmqpError, ExchangeName, FieldTable, ReplyCode, VhostName};
 
 use super::exchanges::check_not_default;
 use super::state::{BindingEntry, State, VhostState};
@@ -77,8 +77,12 @@ impl Broker {
     ) -> Result<Position, AmqpError> {
         check_ends(&definition)?;
         let topology = self.find_vhost(vhost)?.topology();
-        let binding =
-            BindingEntry::wanted(resolved(&topology, connection, &definition)?, &definition);
+        let ends = match resolved(&topology, connection, &definition) {
+            // What isn't there isn't bound.
+            Err(error) if error.code == ReplyCode::NotFound => return Ok(Position::default()),
+            ends => ends?,
+        };
+        let binding = BindingEntry::wanted(ends, &definition);
         let mut state = self.state().lock();
         let entry = state.vhost(vhost)?;
         let Some(source) = entry.exchanges.get(&definition.source).map(|x| x.id) else {

@@ -16,7 +16,13 @@ pub(super) fn check_argument(
     if comparable(received) == comparable(current) {
         return Ok(());
     }
-    Err(differs(what, name, &shown(received), &shown(current)))
+    let plain = |value: Option<&Value>| value.map(|value| format!("'{}'", text(value)));
+    match (plain(received), plain(current)) {
+        (Some(received), Some(current)) if received != current => {
+            Err(differs(what, name, &received, &current))
+        }
+        _ => Err(differs(what, name, &shown(received), &shown(current))),
+    }
 }
 
 /// Compares one flag or name.
@@ -56,12 +62,13 @@ fn comparable(value: Option<&Value>) -> Option<Value> {
 
 fn shown(value: Option<&Value>) -> String {
     let Some(value) = value else { return "none".to_owned() };
-    let text = match value.as_integer() {
-        Some(n) => n.to_string(),
-        None => match value {
-            Value::Boolean(flag) => flag.to_string(),
-            other => other.as_text().unwrap_or("…").to_owned(),
-        },
-    };
-    format!("the value '{text}' of type '{}'", value.type_name())
+    format!("the value '{}' of type '{}'", text(value), value.type_name())
+}
+
+fn text(value: &Value) -> String {
+    match (value.as_integer(), value) {
+        (Some(n), _) => n.to_string(),
+        (None, Value::Boolean(flag)) => flag.to_string(),
+        (None, other) => other.as_text().unwrap_or("…").to_owned(),
+    }
 }

@@ -80,7 +80,7 @@ impl Broker {
         check_not_default(name)?;
         if name.as_str().starts_with("amq.") {
             return Err(AmqpError::access_refused(format!(
-                "exchange name '{name}' contains reserved prefix 'amq.*'"
+                "deletion of system exchange '{name}' in vhost '{vhost}' not allowed"
             )));
         }
         let mut state = self.state().lock();
@@ -137,7 +137,12 @@ impl Broker {
             .get(&definition.kind)
             .ok_or_else(|| invalid(format!("unknown exchange type '{}'", definition.kind)))?;
         let arguments = &definition.arguments;
-        let alternate = alternate(arguments).map_err(invalid)?;
+        let alternate = alternate(arguments).map_err(|reason| {
+            let name = &definition.name;
+            AmqpError::precondition_failed(format!(
+                "{reason} in exchange '{name}' in vhost '{vhost}'"
+            ))
+        })?;
         let on_failure = on_failure(arguments).map_err(invalid)?;
         let spec = ExchangeSpec {
             vhost: vhost.clone(),
@@ -208,7 +213,7 @@ fn alternate_by_policy(policies: &Policies, exchange: &ExchangeName) -> Option<E
 fn alternate(arguments: &FieldTable) -> Result<Option<ExchangeName>, String> {
     let Some(value) = arguments.get("alternate-exchange") else { return Ok(None) };
     let name = value.as_text().ok_or_else(|| {
-        format!("invalid arg 'alternate-exchange': must be longstr, not {}", value.type_name())
+        format!("invalid type '{}' for arg 'alternate-exchange'", value.type_name())
     })?;
     let name = ExchangeName::new(name).map_err(|error| error.to_string())?;
     Ok(Some(name))

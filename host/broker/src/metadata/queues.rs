@@ -55,11 +55,8 @@ impl Broker {
         let exclusive = declaration.exclusive_owner.is_some();
         declaration.definition.durable &= !exclusive;
         let definition = &declaration.definition;
-        let settings = QueueSettings::from_arguments(&definition.arguments).map_err(|reason| {
-            AmqpError::precondition_failed(format!(
-                "{reason} (queue '{}' in vhost '{vhost}')",
-                definition.name
-            ))
+        let settings = QueueSettings::from_arguments(&definition.arguments).map_err(|invalid| {
+            AmqpError::precondition_failed(invalid.of_queue(&definition.name, vhost))
         })?;
         let mut state = self.state().lock();
         let found = state.vhost(vhost)?.vhost.clone();
@@ -178,7 +175,8 @@ fn check_equivalent(
 }
 
 /// The arguments by which two declares of a classic queue may differ; others are not compared.
-const COMPARED: [&str; 11] = [
+const COMPARED: [&str; 12] = [
+    "x-consumer-timeout",
     "x-expires",
     "x-message-ttl",
     "x-dead-letter-exchange",

@@ -68,7 +68,7 @@ impl Broker {
             }
             Command::DeclareQueue { vhost, queue, uid } => {
                 let settings = QueueSettings::from_arguments(&queue.arguments)
-                    .map_err(AmqpError::precondition_failed)?;
+                    .map_err(|error| AmqpError::precondition_failed(error.to_string()))?;
                 let mut state = self.state().lock();
                 let found = state.vhost(&vhost)?.vhost.clone();
                 let declaration = QueueDeclaration {

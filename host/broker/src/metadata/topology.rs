@@ -60,6 +60,7 @@ pub struct Topology {
     pub(crate) exchanges_by_id: Map<ExchangeId, Arc<Exchange>>,
     pub(crate) queues: Map<QueueName, Arc<QueueEntry>>,
     pub(crate) policies: Arc<Policies>,
+    pub(crate) traced: bool,
 }
 
 impl Topology {
@@ -70,12 +71,18 @@ impl Topology {
             exchanges_by_id: Map::new(),
             queues: Map::new(),
             policies: Arc::default(),
+            traced: false,
         }
     }
 
     /// The policies, which what stands here goes by already.
     pub fn policies(&self) -> &Policies {
         &self.policies
+    }
+
+    /// Whether what is published and delivered is traced (firehose).
+    pub fn is_traced(&self) -> bool {
+        self.traced
     }
 
     /// The exchange of that name.

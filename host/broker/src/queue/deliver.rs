@@ -16,7 +16,9 @@ impl Queue {
     /// # Errors
     /// `ACCESS_REFUSED` (403) where it, or one that is there, wants the queue for itself.
     pub fn subscribe(&mut self, options: ConsumerOptions) -> Result<ConsumerId, AmqpError> {
-        if self.consumers.refuses(&options) {
+        // One consumer of many is active already: none can have the queue for itself.
+        let contradicts = self.settings.single_active_consumer && options.exclusive;
+        if contradicts || self.consumers.refuses(&options) {
             return Err(AmqpError::new(ReplyCode::AccessRefused, "in exclusive use"));
         }
         Ok(self.consumers.add(options))

@@ -10,6 +10,7 @@ mod consumers;
 mod deliver;
 mod enqueue;
 mod expire;
+mod invalid;
 mod logged;
 mod paging;
 mod ready;
@@ -25,6 +26,7 @@ use slab::Slab;
 
 pub use consumers::{ConsumerId, ConsumerOptions};
 pub use enqueue::Enqueued;
+pub use invalid::InvalidArgument;
 pub use paging::MemoryBudget;
 pub(crate) use paging::{Paged, Wanted};
 pub use settings::{DeadLetterTarget, Overflow, QueueSettings};

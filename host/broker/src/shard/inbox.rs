@@ -35,6 +35,8 @@ pub enum Task {
     Publish(Vec<PublishBatch>),
     /// Settle deliveries.
     Settle(Vec<(QueueId, DeliveryId, Settlement)>),
+    /// Replies to requesters of this shard, by their serials.
+    Replies(Vec<(u64, Message)>),
     /// A consumer has room again.
     Resume(QueueId, ConsumerId),
     /// The log is on disk up to this position.

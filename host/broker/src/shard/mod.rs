@@ -9,12 +9,16 @@ mod inbox;
 mod log;
 mod paging;
 mod publish;
+mod reply;
 mod requests;
 #[cfg(test)]
 mod tests;
+mod trace;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use hashbrown::HashMap;
 
 use shunt_types::{Message, QueueId, ShardId};
 
@@ -23,11 +27,13 @@ use inbox::{PublishBatch, PublishItem};
 use log::ShardLog;
 pub use publish::{PublishOptions, PublishOutcome, Publisher, RemotePublisher};
 pub use requests::{Consumer, DeleteOptions};
+pub use trace::{Origin, TracedDelivery, publish_traced};
 
 use crate::broker::Broker;
 use crate::durable::{QueueUid, RecoveredQueue, Written};
 use crate::ports::{CancelReason, ConfirmSink, Confirmation, ConsumerSink, Flow};
 use crate::queue::{ConsumerId, Enqueued, MemoryBudget, Queue, QueueSettings, Settlement};
+use crate::replies::ReplySink;
 use shunt_routing::Walk;
 
 /// A queue with what the shard keeps for it.
@@ -66,6 +72,8 @@ pub struct Shard {
     /// What each queue's messages may take of memory, and as of which change.
     budget: MemoryBudget,
     budget_changes: u64,
+    /// By serial: who waits for replies on this shard.
+    requesters: HashMap<u64, Box<dyn ReplySink>>,
 }
 
 /// What is collected for one other shard.
@@ -73,6 +81,7 @@ pub struct Shard {
 struct Outbox {
     publishes: Vec<PublishBatch>,
     settlements: Vec<(QueueId, shunt_types::DeliveryId, Settlement)>,
+    replies: Vec<(u64, Message)>,
 }
 
 impl Shard {
@@ -94,6 +103,7 @@ impl Shard {
             log: ShardLog::default(),
             budget: MemoryBudget::UNLIMITED,
             budget_changes: 0,
+            requesters: HashMap::new(),
         }
     }
 
@@ -133,6 +143,9 @@ impl Shard {
                 for (queue, delivery, settlement) in batch {
                     self.settle(queue, delivery, settlement);
                 }
+            }
+            Task::Replies(batch) => {
+                batch.iter().for_each(|(serial, reply)| self.take_reply(*serial, reply));
             }
             Task::Resume(queue, consumer) => self.resume(queue, consumer),
             Task::Synced(position) => self.synced(position),
@@ -260,6 +273,9 @@ impl Shard {
             if !outbox.settlements.is_empty() {
                 inbox.post(Task::Settle(std::mem::take(&mut outbox.settlements)));
             }
+            if !outbox.replies.is_empty() {
+                inbox.post(Task::Replies(std::mem::take(&mut outbox.replies)));
+            }
         }
     }
 
@@ -273,6 +289,8 @@ impl Shard {
         let Some(slot) = self.slots.get_mut(index as usize).and_then(Option::as_mut) else {
             return;
         };
+        let traces = slot.vhost.topology_cell().load().is_traced();
+        let mut traced = Vec::new();
         let mut last = None;
         let mut several = false;
         while let Some((consumer, delivery)) = slot.queue.next_delivery(now_ms) {
@@ -282,11 +300,16 @@ impl Shard {
                 continue;
             };
             several |= last.is_some_and(|last| last != consumer);
+            if traces {
+                let (message, redelivered) = (delivery.message.clone(), delivery.redelivered);
+                traced.push(TracedDelivery { origin: sink.origin(), message, redelivered });
+            }
             last = Some(consumer);
             match sink.deliver(Consumer { queue: slot.queue.id(), id: consumer }, delivery) {
                 Flow::Open => {}
                 Flow::Full => slot.queue.pause(consumer),
                 Flow::Refused(delivery) => {
+                    traced.pop();
                     let _ = slot.queue.undeliver(consumer, delivery);
                 }
             }
@@ -308,8 +331,10 @@ impl Shard {
         if slot.queue.has_buriable_dead(now_ms) && !std::mem::replace(&mut slot.has_letters, true) {
             self.with_letters.push(index);
         }
+        let queue = slot.queue.id();
         self.collect(index);
         self.read_ahead(index);
+        traced.iter().for_each(|traced| self.trace_delivery(queue, traced));
     }
 
     /// When [`Shard::run_deadlines`] wants to be called next; Unix milliseconds.

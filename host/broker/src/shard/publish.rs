@@ -17,6 +17,7 @@ use crate::durable::Left;
 use crate::metadata::Topology;
 use crate::ports::ConfirmSink;
 use crate::queue::Enqueued;
+use crate::replies::{Replies, Requester, is_reply_address};
 
 /// What a publish needs beside the message.
 #[derive(Clone, Copy)]
@@ -58,6 +59,12 @@ pub trait Publisher {
         options: &PublishOptions<'_>,
         message: Message,
     ) -> Result<PublishOutcome, AmqpError>;
+
+    /// The queues that the last message was routed to.
+    fn last_routed(&self) -> &[QueueId];
+
+    /// The broker whose queues they are.
+    fn broker(&self) -> &Broker;
 }
 
 /// Which routing keys a message is routed by.
@@ -71,11 +78,14 @@ pub(super) enum Keys {
 
 /// What the walk found, before anything was put anywhere.
 enum Routed {
-    /// To the queues in the walk: this message, which may have been changed on the way.
-    To(Message),
+    /// To the queues in the walk, and to these requesters (direct reply-to): this message, which
+    /// may have been changed on the way.
+    To(Message, Requesters),
     Nowhere,
     Failed(RouteFailure),
 }
+
+type Requesters = SmallVec<[Requester; 1]>;
 
 impl Publisher for Shard {
     fn publish(
@@ -84,13 +94,23 @@ impl Publisher for Shard {
         message: Message,
     ) -> Result<PublishOutcome, AmqpError> {
         let mut walk = std::mem::take(&mut self.walk);
-        let outcome = route(&mut walk, options, message, Keys::All).map(|routed| {
+        let routed = route(&mut walk, self.broker.replies(), options, message, Keys::All);
+        let outcome = routed.map(|routed| {
+            each_reply(&routed, |requester, message| self.dispatch_reply(requester, message));
             settle_outcome(&walk, routed, Some(self.id), |queue, message| {
                 self.dispatch(queue, message, options)
             })
         });
         self.walk = walk;
         outcome
+    }
+
+    fn last_routed(&self) -> &[QueueId] {
+        self.walk.queues()
+    }
+
+    fn broker(&self) -> &Broker {
+        &self.broker
     }
 }
 
@@ -107,8 +127,9 @@ impl Shard {
         let mut walk = std::mem::take(&mut self.walk);
         let journalled = self.log.journal.message_count();
         let mut remote = Vec::new();
-        match route(&mut walk, options, message, keys) {
-            Ok(Routed::To(message)) => {
+        match route(&mut walk, self.broker.replies(), options, message, keys) {
+            Ok(Routed::To(message, requesters)) => {
+                requesters.into_iter().for_each(|to| self.dispatch_reply(to, message.clone()));
                 for &queue in walk.queues().iter().filter(|queue| !except.contains(queue)) {
                     if queue.shard() == self.id {
                         self.dispatch(queue, message.clone(), options);
@@ -218,9 +239,12 @@ impl RemotePublisher {
     /// Sends off what was published since the last time.
     pub fn flush(&mut self) {
         for (shard, outbox) in self.outboxes.iter_mut().enumerate() {
+            let inbox = self.broker.inbox(ShardId(shard as u16));
             if !outbox.publishes.is_empty() {
-                let batches = std::mem::take(&mut outbox.publishes);
-                self.broker.inbox(ShardId(shard as u16)).post(Task::Publish(batches));
+                inbox.post(Task::Publish(std::mem::take(&mut outbox.publishes)));
+            }
+            if !outbox.replies.is_empty() {
+                inbox.post(Task::Replies(std::mem::take(&mut outbox.replies)));
             }
         }
     }
@@ -232,7 +256,11 @@ impl Publisher for RemotePublisher {
         options: &PublishOptions<'_>,
         message: Message,
     ) -> Result<PublishOutcome, AmqpError> {
-        let routed = route(&mut self.walk, options, message, Keys::All)?;
+        let replies = self.broker.replies();
+        let routed = route(&mut self.walk, replies, options, message, Keys::All)?;
+        each_reply(&routed, |to, message| {
+            self.outboxes[usize::from(to.shard.0)].replies.push((to.serial, message));
+        });
         Ok(settle_outcome(&self.walk, routed, None, |queue, message| {
             self.outboxes[usize::from(queue.shard().0)].publish(
                 queue,
@@ -242,6 +270,20 @@ impl Publisher for RemotePublisher {
             );
             None
         }))
+    }
+
+    fn last_routed(&self) -> &[QueueId] {
+        self.walk.queues()
+    }
+
+    fn broker(&self) -> &Broker {
+        &self.broker
+    }
+}
+
+fn each_reply(routed: &Routed, mut dispatch: impl FnMut(Requester, Message)) {
+    if let Routed::To(message, requesters) = routed {
+        requesters.iter().for_each(|&requester| dispatch(requester, message.clone()));
     }
 }
 
@@ -254,7 +296,7 @@ fn settle_outcome(
     mut dispatch: impl FnMut(QueueId, Message) -> Option<Enqueued>,
 ) -> PublishOutcome {
     let message = match routed {
-        Routed::To(message) => message,
+        Routed::To(message, _) => message,
         Routed::Nowhere => return PublishOutcome::Unroutable,
         Routed::Failed(failure) => return PublishOutcome::Failed(failure),
     };
@@ -278,27 +320,30 @@ fn settle_outcome(
 
 fn route(
     walk: &mut Walk,
+    replies: &Replies,
     options: &PublishOptions<'_>,
     message: Message,
     keys: Keys,
 ) -> Result<Routed, AmqpError> {
-    let has_bcc = walk_from(walk, options, &message, keys)?;
+    let (has_bcc, requesters) = walk_from(walk, replies, options, &message, keys)?;
     match walk.failure() {
         Some(failure) if !walk.is_diverted() => Ok(Routed::Failed(failure.clone())),
-        _ if walk.queues().is_empty() => Ok(Routed::Nowhere),
-        Some(failure) => Ok(Routed::To(annotated(&message, failure)?)),
-        None if has_bcc => Ok(Routed::To(without_bcc(&message)?)),
-        None => Ok(Routed::To(message)),
+        _ if walk.queues().is_empty() && requesters.is_empty() => Ok(Routed::Nowhere),
+        Some(failure) => Ok(Routed::To(annotated(&message, failure)?, requesters)),
+        None if has_bcc => Ok(Routed::To(without_bcc(&message)?, requesters)),
+        None => Ok(Routed::To(message, requesters)),
     }
 }
 
-/// Walks the exchanges, and says whether the message has a header `BCC`.
+/// Walks the exchanges. Answers whether the message has a header `BCC`, and which requesters it
+/// is a reply to.
 fn walk_from(
     walk: &mut Walk,
+    replies: &Replies,
     options: &PublishOptions<'_>,
     message: &Message,
     which: Keys,
-) -> Result<bool, AmqpError> {
+) -> Result<(bool, Requesters), AmqpError> {
     let properties = message.properties();
     let mut keys: SmallVec<[&str; 4]> = SmallVec::new();
     keys.push(message.routing_key());
@@ -313,7 +358,13 @@ fn walk_from(
         user: options.user,
     };
     walk.resolve(options.topology, options.exchange, &header, options.confirm.is_some());
-    Ok(has_bcc)
+    let mut requesters = Requesters::new();
+    // Only a key that names no queue can be a reply address.
+    if options.exchange.name.is_default() && walk.queues().len() < keys.len() {
+        let addresses = keys.iter().filter(|key| is_reply_address(key));
+        requesters.extend(addresses.filter_map(|address| replies.find(address)));
+    }
+    Ok((has_bcc, requesters))
 }
 
 /// Adds the routing keys of the headers `CC` and `BCC`, and says whether there is a `BCC`, which
@@ -331,16 +382,15 @@ fn sender_selected<'a>(
         let ValueRef::Array(selected) = value else {
             return Err(unsupported_selection(name, value));
         };
-        for key in selected.iter() {
-            keys.push(key.as_text().ok_or_else(|| unsupported_selection(name, key))?);
-        }
+        // What is no text is no key (RabbitMQ).
+        keys.extend(selected.iter().filter_map(|key| key.as_text()));
     }
     Ok(has_bcc)
 }
 
 fn unsupported_selection(name: &str, value: ValueRef<'_>) -> AmqpError {
     AmqpError::precondition_failed(format!(
-        "invalid '{name}' header: must be an array of longstr, not {}",
+        "invalid message: {{unacceptable_type_in_header,\"{name}\",{}}}, must be an array of longstr",
         value.to_owned().type_name()
     ))
 }

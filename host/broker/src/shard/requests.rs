@@ -111,6 +111,7 @@ impl Shard {
     ) -> Result<Option<(Delivery, u64)>, AmqpError> {
         // What leaves the queue must have its place in the log by then.
         self.append_journal();
+        self.catch_up(queue);
         self.read_front(queue)?;
         let now_ms = self.now_ms;
         let slot = self.slot(queue).ok_or_else(gone)?;
@@ -138,6 +139,7 @@ impl Shard {
     /// `NOT_FOUND` (404) for a queue that is gone.
     pub fn purge(&mut self, queue: QueueId) -> Result<u64, AmqpError> {
         self.append_journal();
+        self.catch_up(queue);
         let purged = self.slot(queue).ok_or_else(gone)?.queue.purge();
         self.collect(queue.slot());
         Ok(purged)
@@ -152,6 +154,7 @@ impl Shard {
         queue: QueueId,
         options: DeleteOptions,
     ) -> Result<u64, AmqpError> {
+        self.catch_up(queue);
         let Some(slot) = self.slot(queue) else { return Ok(0) };
         let stats = slot.queue.stats();
         let refusal = if options.if_unused && stats.consumers > 0 {
@@ -167,6 +170,7 @@ impl Shard {
 
     /// Counts and state of a queue; nothing for one that is gone.
     pub fn queue_stats(&mut self, queue: QueueId) -> Option<QueueStats> {
+        self.catch_up(queue);
         self.slot(queue).map(|slot| slot.queue.stats())
     }
 
@@ -187,6 +191,14 @@ impl Shard {
         if let Some(slot) = self.slot(queue) {
             slot.queue.reconfigure(now_ms, settings);
             self.mark_dirty(queue.slot());
+        }
+    }
+
+    /// Deals out what came in with this batch: who asks the queue finds it as if each message had
+    /// been offered to the consumers, and dropped where its time was over, when it came.
+    fn catch_up(&mut self, queue: QueueId) {
+        if self.slot(queue).is_some_and(|slot| slot.is_dirty) {
+            self.deal(queue.slot());
         }
     }
 

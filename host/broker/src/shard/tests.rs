@@ -8,4 +8,5 @@ mod lifetime;
 mod policies;
 mod publish;
 mod remote;
+mod reply;
 mod restore;

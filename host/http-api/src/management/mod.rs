@@ -1,7 +1,9 @@
 //! The calls of RabbitMQ's management API that tools need first, with its JSON.
 
+mod alarms;
 mod binding_key;
 mod bindings;
+mod connections;
 mod definitions;
 mod exchanges;
 mod get;
@@ -42,6 +44,12 @@ pub(crate) fn endpoints() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(overview::whoami))
         .routes(routes!(overview::nodes))
         .routes(routes!(overview::node))
+        .routes(routes!(alarms::show))
+        .routes(routes!(alarms::put_operator))
+        .routes(routes!(connections::list))
+        .routes(routes!(connections::of_user, connections::close_of_user))
+        .routes(routes!(connections::show, connections::close))
+        .routes(routes!(connections::of_vhost))
         .routes(routes!(vhosts::list))
         .routes(routes!(vhosts::show, vhosts::put, vhosts::delete))
         .routes(routes!(permissions::of_vhost))

@@ -19,6 +19,8 @@ pub(super) struct VhostFields {
     pub(super) tags: Option<Tags>,
     /// `classic`; there are no others here.
     pub(super) default_queue_type: Option<String>,
+    /// Whether what is published and delivered is traced, until the node restarts.
+    pub(super) tracing: Option<bool>,
     /// Whether its deletion is refused.
     pub(super) protected_from_deletion: Option<bool>,
 }

@@ -73,7 +73,7 @@ impl VhostView {
             tags: said.tags.clone(),
             default_queue_type: DEFAULT_QUEUE_TYPE,
             protected_from_deletion: said.is_protected,
-            tracing: false,
+            tracing: topology.is_traced(),
             messages: ready + unacked,
             messages_ready: ready,
             messages_unacknowledged: unacked,
@@ -133,11 +133,15 @@ pub(super) async fn put(
     if let Some(reason) = fields.foreign_queue_type() {
         return Err(ApiError::bad_request(format!("'default_queue_type': {reason}")));
     }
+    let tracing = fields.tracing;
     let change = fields.read().map_err(ApiError::bad_request)?;
     let name = vhost_name(&path.vhost)?;
     let (created, position) = api.broker.create_vhost(&name);
     let changed = api.broker.change_vhost(&name, change).map_err(refused)?;
     durable(&api.broker, position.max(changed)).await?;
+    if let Some(tracing) = tracing {
+        api.broker.set_tracing(&name, tracing).map_err(refused)?;
+    }
     if created {
         let all = || ".*".to_owned();
         let grant = AccessChange::SetPermissions {

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use shunt_broker::ports::{ConfirmSink, Confirmation};
-use shunt_broker::{PublishOptions, PublishOutcome, Publisher as _, RemotePublisher, Topology};
+use shunt_broker::{
+    Origin, PublishOptions, PublishOutcome, Publisher as _, RemotePublisher, Topology,
+    publish_traced,
+};
 use shunt_types::{Message, MessageBody, Properties};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -135,6 +138,11 @@ impl Publishing {
             user: self.access.user.name(),
             confirm: Some((number, &self.sink)),
         };
+        if topology.is_traced() {
+            let user = self.access.user.name().to_owned();
+            let origin = Origin { user, ..Origin::default() };
+            return Ok(publish_traced(&mut self.publisher, &options, &origin, message)?);
+        }
         Ok(self.publisher.publish(&options, message)?)
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::NodeArgs;
 
@@ -154,6 +154,14 @@ pub(crate) struct VhostCommand {
     pub(crate) action: VhostAction,
 }
 
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Switch {
+    /// It begins
+    On,
+    /// It ends
+    Off,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum VhostAction {
     /// Make a virtual host, in which --user may do everything, or change what is said about one
@@ -172,6 +180,13 @@ pub(crate) enum VhostAction {
     },
     /// All virtual hosts that --user sees
     List,
+    /// Trace what is published and delivered in a virtual host, or end that
+    Trace {
+        /// Whether to trace
+        state: Switch,
+        /// Its name
+        name: String,
+    },
     /// Take a virtual host away, with everything in it
     Delete {
         /// Its name

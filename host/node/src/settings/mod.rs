@@ -110,6 +110,9 @@ settings! {
         heartbeat_s: u16 = limits::HEARTBEAT_S, 0..=u16::MAX;
         /// Time for the whole handshake, in milliseconds.
         handshake_timeout_ms: u64 = limits::HANDSHAKE_TIMEOUT_MS, 100..=600_000;
+        /// Longest time that a delivery may wait for its acknowledgement, in milliseconds; 0 for
+        /// ever. A channel that takes longer is closed.
+        consumer_timeout_ms: u64 = limits::CONSUMER_TIMEOUT_MS, 0..=315_360_000_000;
         /// Largest body of a message, in bytes.
         message_size_max: u64 = limits::MESSAGE_SIZE_MAX, 1..=limits::MESSAGE_SIZE_HARD_MAX;
     }

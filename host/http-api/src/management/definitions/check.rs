@@ -332,7 +332,8 @@ impl<'a> Checker<'a> {
         if let Some(other) = kind.or(argument).filter(|kind| !CLASSIC.contains(kind)) {
             return Err(format!("queues of type {other} are not supported"));
         }
-        QueueSettings::from_arguments(&definition.arguments)?;
+        QueueSettings::from_arguments(&definition.arguments)
+            .map_err(|invalid| invalid.to_string())?;
         let name = definition.name.as_str();
         let found = self.api.broker.vhost(vhost.as_str());
         if found.is_some_and(|found| found.topology().find_queue(name).is_ok()) {
