@@ -239,6 +239,7 @@ impl Connection {
         sink: Option<&Arc<dyn ConfirmSink>>,
     ) -> Result<(u32, bool), AmqpError> {
         let Some(target) = &self.target else { return Ok((0, false)) };
+        let confirms = token.is_some() && sink.is_none();
         let sink = sink.unwrap_or(&self.confirm_sink);
         let options = PublishOptions {
             topology: &self.topology,
@@ -257,7 +258,7 @@ impl Connection {
         drop(shard);
         self.counts.received += 1;
         self.counts.total += 1;
-        self.counts.received_confirm += u64::from(token.is_some());
+        self.counts.received_confirm += u64::from(confirms);
         match outcome {
             PublishOutcome::Routed { pending, rejected } => {
                 self.counts.routed += 1;

@@ -76,6 +76,7 @@ impl VhostItem {
                 .default_queue_type
                 .clone()
                 .or_else(|| text("default_queue_type")),
+            tracing: None,
             protected_from_deletion: protected.and_then(Json::as_bool),
         }
     }
