@@ -452,6 +452,21 @@ impl Client {
         Ok(())
     }
 
+    /// How many publishes are unconfirmed.
+    pub fn unconfirmed(&self) -> usize {
+        self.unconfirmed.len()
+    }
+
+    /// Takes the confirms that come until none has for that long.
+    pub fn read_confirms(&mut self, quiet: Duration) -> Result<(), RawError> {
+        while let Some(incoming) = self.receive_within(quiet)? {
+            self.inbox.push_front(incoming);
+            let left = self.unconfirmed.len();
+            self.wait_confirms(left - 1)?;
+        }
+        Ok(())
+    }
+
     /// Waits for all confirms, and takes what was said since the last time.
     pub fn confirms(&mut self) -> Result<Confirms, RawError> {
         self.wait_confirms(0)?;

@@ -19,6 +19,7 @@ pub mod clients;
 mod http;
 mod node;
 mod props;
+mod small_disk;
 mod wait;
 mod wat;
 
@@ -27,5 +28,6 @@ pub use client::{Client, Confirms, Consume, Incoming, Message};
 pub use http::{EventStream, Http, Request, Response};
 pub use node::{Node, NodeBuilder};
 pub use props::Props;
+pub use small_disk::SmallDisk;
 pub use wait::{Deadline, poll};
 pub use wat::Guest;

@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 use crate::binary::command;
 use crate::http::Http;
+use crate::small_disk::SmallDisk;
 use crate::wait::Deadline;
 
 /// Time for a start or a stop; a machine under load needs some.
@@ -28,6 +29,8 @@ pub struct NodeBuilder {
     /// Lines of its configuration file.
     settings: String,
     arguments: Vec<String>,
+    /// Where its data are, if not beside its log.
+    data: Option<PathBuf>,
 }
 
 impl NodeBuilder {
@@ -42,6 +45,13 @@ impl NodeBuilder {
     #[must_use]
     pub fn argument(mut self, argument: &str) -> Self {
         self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// Has it keep its data on that file system, which must outlive it.
+    #[must_use]
+    pub fn on_disk(mut self, disk: &SmallDisk) -> Self {
+        self.data = Some(disk.path().join("data"));
         self
     }
 
@@ -100,7 +110,7 @@ impl Node {
 
     /// Where it keeps its files.
     pub fn data_dir(&self) -> PathBuf {
-        self.place.path().join("data")
+        self.builder.data.clone().unwrap_or_else(|| self.place.path().join("data"))
     }
 
     /// What it logged, over all its starts.
@@ -187,7 +197,8 @@ impl Process {
     fn spawn(builder: &NodeBuilder, place: &Path) -> anyhow::Result<Child> {
         let log = OpenOptions::new().create(true).append(true).open(place.join("log"))?;
         let mut command = command(["--amqp-listen", "127.0.0.1:0", "--http-listen"])?;
-        command.args(["127.0.0.1:0", "--data-dir"]).arg(place.join("data"));
+        let data = builder.data.clone().unwrap_or_else(|| place.join("data"));
+        command.args(["127.0.0.1:0", "--data-dir"]).arg(data);
         command.arg("--config").arg(place.join("shunt.toml")).args(&builder.arguments);
         Ok(command.stdout(Stdio::piped()).stderr(log).spawn()?)
     }

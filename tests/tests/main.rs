@@ -12,6 +12,7 @@ mod consuming;
 mod crash;
 mod delay_topology;
 mod direct_reply;
+mod disk_full;
 mod errors;
 mod exchanges;
 mod garbage;
