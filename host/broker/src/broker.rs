@@ -44,6 +44,7 @@ pub struct Broker {
     vhosts: ArcSwap<HashMap<VhostName, Arc<Vhost>>>,
     next_connection: AtomicU64,
     last_position: AtomicU64,
+    next_seed: AtomicU64,
     counters: Counters,
     messages: MessageLog,
     alarms: Alarms,
@@ -56,6 +57,7 @@ impl Broker {
     /// A broker without virtual hosts.
     pub fn new(options: BrokerOptions) -> Arc<Self> {
         let shards = options.shards.len() as u16;
+        let started_ms = options.clock.now_ms();
         Arc::new(Self {
             inboxes: options.shards.into_iter().map(Inbox::new).collect(),
             exchange_types: options.exchange_types,
@@ -65,6 +67,7 @@ impl Broker {
             vhosts: ArcSwap::default(),
             next_connection: AtomicU64::new(1),
             last_position: AtomicU64::new(0),
+            next_seed: AtomicU64::new(started_ms),
             counters: Counters::default(),
             messages: MessageLog::default(),
             alarms: Alarms::default(),
@@ -110,6 +113,12 @@ impl Broker {
     /// Unix time in milliseconds.
     pub fn now_ms(&self) -> u64 {
         self.clock.now_ms()
+    }
+
+    /// A seed for random bits of which nothing depends on being guessed: other ones for each
+    /// publisher, the same ones at the same time.
+    pub(crate) fn next_seed(&self) -> u64 {
+        self.next_seed.fetch_add(0xda94_2042_e4dd_58b5, Ordering::Relaxed)
     }
 
     /// The exchange types.
@@ -181,6 +190,7 @@ impl Broker {
         let position = self.log(&Command::DeleteVhost { vhost: name.clone() });
         drop(state);
         removed.vhost.mark_deleted();
+        removed.waiting_queues().for_each(|queue| self.delete_waiting(queue));
         for queue in removed.vhost.topology().queue_entries() {
             let id = queue.id;
             self.inbox(id.shard()).post(Task::Call(Box::new(move |shard| {
@@ -253,7 +263,7 @@ impl Broker {
             .make_exchange(vhost, &definition)
             .unwrap_or_else(|error| Self::broken_exchange(&definition, error.explanation));
         // Only a virtual host that is not there refuses.
-        let _ = state.insert_exchange(vhost, definition, made);
+        let _ = self.insert_exchange(state, vhost, definition, made, None);
     }
 
     pub(crate) fn publish_vhosts(&self, state: &State) {
@@ -267,10 +277,11 @@ impl Broker {
         let destination = shunt_routing::Destination::Queue(queue.id);
         let mut state = self.state.lock();
         if let Ok(entry) = state.vhost(vhost.name()) {
-            entry.edit(|entry, topology| {
+            let gone = entry.edit(|entry, topology| {
                 topology.queues.remove(&queue.definition.name);
-                entry.take_destination(topology, destination);
+                entry.take_destination(topology, destination)
             });
+            state.retract_waiting(self, gone.into_iter().filter_map(|gone| gone.waiting));
         }
         state.placement.give_back(queue.id);
     }

@@ -218,6 +218,8 @@ fn report(
         properties: PropertiesRef::decode(&bytes).expect("encoded above"),
         body_size: 0,
         user: "guest",
+        now_ms: 0,
+        random: 0,
     };
     let mut destinations = Vec::new();
     let ns = best(|| {

@@ -1,9 +1,12 @@
 //! An exchange in a routing snapshot.
 
-use shunt_types::{ExchangeId, ExchangeName};
+use std::sync::Arc;
+
+use shunt_types::{ExchangeId, ExchangeName, QueueId};
 
 use crate::exchange_type::Matcher;
 use crate::failure::OnFailure;
+use crate::retention::Retention;
 
 /// An exchange as the walk sees it: immutable, replaced by a changed copy.
 pub struct Exchange {
@@ -17,6 +20,10 @@ pub struct Exchange {
     pub alternate: Option<ExchangeName>,
     /// What happens when its route fails.
     pub on_failure: OnFailure,
+    /// The queue in which messages wait that the exchange delays, out of every client's reach.
+    pub waiting: Option<QueueId>,
+    /// What it keeps for destinations that are bound later ([`Matcher::retention`]).
+    pub retention: Option<Arc<dyn Retention>>,
     /// Its bindings; the default exchange has none of its own.
     pub matcher: Box<dyn Matcher>,
 }
@@ -30,6 +37,8 @@ impl Exchange {
             internal: self.internal,
             alternate: self.alternate.clone(),
             on_failure: self.on_failure,
+            waiting: self.waiting,
+            retention: self.retention.clone(),
             matcher: self.matcher.boxed_clone(),
         }
     }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use shunt_types::{ExchangeId, ExchangeName, FieldTable, PropertiesRef, QueueId, VhostName};
 
 use crate::failure::Failure;
+use crate::registry::ExchangeTypes;
+use crate::retention::Retention;
 
 /// Where a binding leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -56,6 +58,10 @@ pub struct Header<'a> {
     pub body_size: u64,
     /// The user who publishes.
     pub user: &'a str,
+    /// When the message is routed; Unix time in milliseconds.
+    pub now_ms: u64,
+    /// Random bits, drawn anew for each message.
+    pub random: u64,
 }
 
 impl<'a> Header<'a> {
@@ -86,6 +92,23 @@ pub trait ExchangeType: Send + Sync {
     /// # Errors
     /// The reason, for `PRECONDITION_FAILED` (406).
     fn create(&self, exchange: &ExchangeSpec) -> Result<Box<dyn Matcher>, String>;
+
+    /// As [`ExchangeType::create`], for a type that is made of another one of `types`.
+    ///
+    /// # Errors
+    /// The reason, for `PRECONDITION_FAILED` (406).
+    fn create_among(
+        &self,
+        exchange: &ExchangeSpec,
+        _types: &ExchangeTypes,
+    ) -> Result<Box<dyn Matcher>, String> {
+        self.create(exchange)
+    }
+
+    /// The arguments that an exchange of this type can't be declared again with other values of.
+    fn fixed_arguments(&self) -> &'static [&'static str] {
+        &[]
+    }
 }
 
 /// The bindings of one exchange, prepared for matching.
@@ -121,6 +144,23 @@ pub trait Matcher: Send + Sync {
     /// Whether routing keys are topics, which topic permissions restrict: those of the type
     /// `topic` are.
     fn matches_by_topic(&self) -> bool {
+        false
+    }
+
+    /// What the exchange keeps of messages for destinations that are bound later, for the types
+    /// that do. Clones share it.
+    fn retention(&self) -> Option<Arc<dyn Retention>> {
+        None
+    }
+
+    /// Whether messages may have to wait here before they are matched: such an exchange has a
+    /// queue for them.
+    fn may_delay(&self) -> bool {
+        false
+    }
+
+    /// Whether this message has to wait, instead of being matched now.
+    fn delays(&self, _header: &Header<'_>) -> bool {
         false
     }
 

@@ -69,6 +69,8 @@ pub(crate) struct Publish<'a> {
     vhost: VhostName,
     keys: Vec<&'a str>,
     properties: Vec<u8>,
+    pub(crate) now_ms: u64,
+    pub(crate) random: u64,
 }
 
 impl<'a> Publish<'a> {
@@ -83,7 +85,8 @@ impl<'a> Publish<'a> {
     pub(crate) fn with(keys: &[&'a str], properties: &Properties) -> Self {
         let mut bytes = Vec::new();
         properties.encode(&mut bytes);
-        Self { vhost: VhostName::new("/").unwrap(), keys: keys.to_vec(), properties: bytes }
+        let vhost = VhostName::new("/").unwrap();
+        Self { vhost, keys: keys.to_vec(), properties: bytes, now_ms: 0, random: 0 }
     }
 
     pub(crate) fn header(&self) -> Header<'_> {
@@ -94,6 +97,8 @@ impl<'a> Publish<'a> {
             properties: PropertiesRef::decode(&self.properties).unwrap(),
             body_size: 0,
             user: "guest",
+            now_ms: self.now_ms,
+            random: self.random,
         }
     }
 }

@@ -17,6 +17,7 @@ mod map;
 mod native;
 mod registry;
 mod resolve;
+mod retention;
 
 #[cfg(test)]
 mod fixture;
@@ -27,5 +28,7 @@ pub use exchange_type::{
 };
 pub use failure::{Failure, FailureCause, OnFailure};
 pub use map::Map;
+pub use native::delay_ms;
 pub use registry::ExchangeTypes;
 pub use resolve::{RouteFailure, Walk};
+pub use retention::Retention;

@@ -17,11 +17,15 @@ use crate::failure::{Failure, OnFailure};
 #[derive(Default)]
 pub struct Walk {
     queues: Vec<QueueId>,
+    waiting: SmallVec<[QueueId; 2]>,
+    retaining: SmallVec<[ExchangeId; 2]>,
     failure: Option<RouteFailure>,
     diverted: bool,
     matched: Vec<Destination>,
     pending: SmallVec<[ExchangeId; 4]>,
     seen: SmallVec<[ExchangeId; 8]>,
+    /// State of the generator of random bits.
+    random: u64,
 }
 
 /// A route's failure, and the exchange whose route it was.
@@ -34,14 +38,35 @@ pub struct RouteFailure {
 }
 
 impl Walk {
-    /// A walk with empty scratch space.
+    /// A walk with empty scratch space, whose random bits begin where all such walks' do.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A walk whose random bits follow from `seed`.
+    pub fn seeded(seed: u64) -> Self {
+        Self { random: seed, ..Self::default() }
+    }
+
+    /// Random bits for the next [`Header`]: evenly spread, and no secret (SplitMix64).
+    pub fn next_random(&mut self) -> u64 {
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        crate::native::scramble(self.random)
     }
 
     /// The queues that the message goes to, each once, in no particular order.
     pub fn queues(&self) -> &[QueueId] {
         &self.queues
+    }
+
+    /// The queues in which the message waits for exchanges that delay it, each once.
+    pub fn waiting(&self) -> &[QueueId] {
+        &self.waiting
+    }
+
+    /// The exchanges that keep what passes and that the message passed, each once.
+    pub fn retaining(&self) -> &[ExchangeId] {
+        &self.retaining
     }
 
     /// The first route that failed, if one did.
@@ -56,7 +81,8 @@ impl Walk {
         self.diverted
     }
 
-    /// Walks from `exchange` and leaves the outcome in [`Walk::queues`] and [`Walk::failure`].
+    /// Walks from `exchange` and leaves the outcome in [`Walk::queues`], [`Walk::waiting`],
+    /// [`Walk::retaining`] and [`Walk::failure`].
     /// `confirming` says whether the publisher waits for a confirm, which the failure policy
     /// `nack` asks.
     pub fn resolve(
@@ -66,7 +92,7 @@ impl Walk {
         header: &Header<'_>,
         confirming: bool,
     ) {
-        self.queues.clear();
+        self.clear_found();
         self.failure = None;
         self.diverted = false;
         self.pending.clear();
@@ -78,12 +104,18 @@ impl Walk {
             }
         }
         if self.failure.is_some() && !self.diverted {
-            self.queues.clear();
+            self.clear_found();
         }
         if self.queues.len() > 1 {
             self.queues.sort_unstable();
             self.queues.dedup();
         }
+    }
+
+    fn clear_found(&mut self) {
+        self.queues.clear();
+        self.waiting.clear();
+        self.retaining.clear();
     }
 
     fn visit(
@@ -99,6 +131,14 @@ impl Walk {
             return;
         }
         self.seen.push(exchange.id);
+        if let Some(queue) = exchange.waiting
+            && exchange.matcher.delays(header)
+        {
+            return self.waiting.push(queue);
+        }
+        if exchange.retention.is_some() {
+            self.retaining.push(exchange.id);
+        }
         self.matched.clear();
         match exchange.matcher.matches(header, topology, &mut self.matched) {
             Ok(()) if self.matched.is_empty() => self.divert(topology, exchange),

@@ -7,8 +7,10 @@ use std::sync::Arc;
 use super::*;
 use crate::exchange_type::{Binding, ExchangeType, Matcher};
 use crate::failure::FailureCause;
-use crate::fixture::{Publish, binding, create, queue, queue_id};
-use crate::native::{Direct, Fanout};
+use shunt_types::Value;
+
+use crate::fixture::{Publish, binding, create, queue, queue_id, table};
+use crate::native::{DelayedMessage, Direct, Fanout, LastValue};
 
 /// Exchanges and queues by name; queues are `q1`, `q2` and so on.
 struct Host {
@@ -32,6 +34,8 @@ impl Host {
             internal: false,
             alternate: None,
             on_failure: OnFailure::default(),
+            waiting: None,
+            retention: matcher.retention(),
             matcher,
         });
         self.exchanges.last_mut().unwrap()
@@ -262,4 +266,53 @@ fn a_failure_that_is_not_answered_weighs_more_than_one_that_is() {
         let host = host.with(&Fanout, &[("a", order)]);
         check_failure(&host, "a", true, &[], false);
     }
+}
+
+/// An exchange of that type, with a queue for what it delays where the type delays.
+fn made_of(host: &mut Host, name: &str, kind: &dyn ExchangeType, arguments: &[(&str, Value)]) {
+    let exchange = host.declare(name, create(kind, arguments).unwrap());
+    exchange.waiting = exchange.matcher.may_delay().then(|| queue_id(77));
+    exchange.matcher.bind(&binding(queue(1), "k"));
+}
+
+#[test]
+fn a_message_that_has_to_wait_is_matched_nowhere_else_on_its_way() {
+    let mut host = Host::new().with(&Fanout, &[("alt", "q9")]);
+    let kind = [("x-delayed-type", Value::from("x-recent-history"))];
+    made_of(&mut host, "delayed", &DelayedMessage, &kind);
+    host.edit("delayed").alternate = Some(ExchangeName::new("alt").unwrap());
+    let host = host.with(&Fanout, &[("a", "delayed q2")]);
+
+    let mut walk = Walk::new();
+    let publish = Publish::headers(table(&[("x-delay", Value::I32(5))]));
+    walk.resolve(&host, host.named("a"), &publish.header(), true);
+    assert_eq!((slots(&walk).as_slice(), walk.waiting()), (&[2][..], &[queue_id(77)][..]));
+    assert_eq!(walk.retaining(), []);
+
+    let due = Publish::headers(table(&[("x-delay", Value::I32(-5))]));
+    walk.resolve(&host, host.named("delayed"), &due.header(), true);
+    assert_eq!((slots(&walk).as_slice(), walk.waiting()), (&[1][..], &[][..]));
+    assert_eq!(walk.retaining(), [host.named("delayed").id]);
+}
+
+#[test]
+fn nothing_waits_and_nothing_is_kept_of_a_message_that_a_route_refuses() {
+    let mut host = failing(false, OnFailure::Nack);
+    made_of(&mut host, "delayed", &DelayedMessage, &[("x-delayed-type", "fanout".into())]);
+    made_of(&mut host, "kept", &LastValue, &[]);
+    let host = host.with(&Fanout, &[("a", "delayed kept f")]);
+    let mut walk = Walk::new();
+    let publish = Publish::headers(table(&[("x-delay", Value::I32(5))]));
+    walk.resolve(&host, host.named("a"), &publish.header(), true);
+    assert!(walk.failure().is_some());
+    assert!(walk.queues().is_empty() && walk.waiting().is_empty() && walk.retaining().is_empty());
+}
+
+#[test]
+fn random_bits_follow_from_the_seed() {
+    let draws = |mut walk: Walk| [(); 3].map(|()| walk.next_random());
+    assert_eq!(draws(Walk::seeded(1)), draws(Walk::seeded(1)));
+    assert_ne!(draws(Walk::seeded(1)), draws(Walk::seeded(2)));
+    let [a, b, c] = draws(Walk::new());
+    assert!(a != b && b != c);
 }

@@ -44,6 +44,17 @@ pub const QUEUE_MEMORY_MIN: u64 = 256 * 1024;
 pub const SHARDS_MAX: u16 = 64;
 /// Exchanges that the walk over exchange-to-exchange bindings visits for one message.
 pub const EXCHANGES_WALKED_MAX: usize = 10_000;
+/// Messages that an exchange keeps for destinations that are bound later: the greatest
+/// `x-recent-history-length`, and the keys of an `x-lvc` exchange.
+pub const RETAINED_MESSAGES_MAX: usize = 100_000;
+/// Bytes of memory of those messages, in one exchange; the oldest go first.
+pub const RETAINED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of memory that one exchange's cache of `x-deduplication-header` values takes, however
+/// many `x-cache-size` allows; the oldest go first.
+pub const DEDUPLICATION_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Longest `x-delay`, in milliseconds (the plugin's, 49.7 days); a message that asks for more is
+/// routed at once.
+pub const DELAY_MAX_MS: u64 = u32::MAX as u64;
 /// Bytes that may wait in one connection's output before its consumers are paused.
 pub const CONNECTION_OUTPUT_HIGH: usize = 1024 * 1024;
 /// Longest time that a delivery may wait for its settlement, in milliseconds: RabbitMQ's half an

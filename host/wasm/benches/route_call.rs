@@ -152,6 +152,8 @@ fn main() {
         properties: PropertiesRef::decode(&bytes).unwrap(),
         body_size: 100,
         user: "guest",
+        now_ms: 0,
+        random: 0,
     };
     let mut fastest = [f64::MAX; 4];
     let mut destinations = Vec::new();

@@ -40,6 +40,11 @@ impl ExchangeType for XWasm {
         "x-wasm"
     }
 
+    fn fixed_arguments(&self) -> &'static [&'static str] {
+        // The route is part of what the exchange is.
+        &["x-route"]
+    }
+
     fn create(&self, spec: &ExchangeSpec) -> Result<Box<dyn Matcher>, String> {
         let name = text(spec, ROUTE)?.ok_or_else(|| {
             format!("an exchange of type 'x-wasm' needs the argument '{ROUTE}', a route's name")

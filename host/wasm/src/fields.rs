@@ -175,6 +175,8 @@ mod tests {
             properties: PropertiesRef::decode(&bytes).unwrap(),
             body_size: 200,
             user: "u",
+            now_ms: 0,
+            random: 0,
         };
         let mut buffer = [0; 200];
         let mut writer = Writer::new(&mut buffer);

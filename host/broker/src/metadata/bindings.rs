@@ -56,11 +56,14 @@ impl Broker {
                 // Deleted and declared anew meanwhile.
                 continue;
             }
-            if !state.insert_binding(vhost, &definition, binding)? {
+            if !state.insert_binding(vhost, &definition, binding.clone())? {
                 return Ok(Position::default());
             }
-            return Ok(self
-                .log_binding(&now, definition, |vhost, binding| Command::Bind { vhost, binding }));
+            let position = self
+                .log_binding(&now, definition, |vhost, binding| Command::Bind { vhost, binding });
+            drop(state);
+            self.recall(&now, source, &binding);
+            return Ok(position);
         }
     }
 

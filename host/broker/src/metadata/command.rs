@@ -73,15 +73,51 @@ pub struct BindingDefinition {
 #[derive(Clone, Debug, PartialEq)]
 #[expect(missing_docs, reason = "each is the change of its name, to the vhost that it names")]
 pub enum Command {
-    CreateVhost { vhost: VhostName },
-    DeleteVhost { vhost: VhostName },
-    SetVhostMetadata { vhost: VhostName, metadata: VhostMetadata },
-    DeclareExchange { vhost: VhostName, exchange: ExchangeDefinition },
-    DeleteExchange { vhost: VhostName, exchange: ExchangeName },
-    DeclareQueue { vhost: VhostName, queue: QueueDefinition, uid: QueueUid },
-    DeleteQueue { vhost: VhostName, queue: QueueName },
-    Bind { vhost: VhostName, binding: BindingDefinition },
-    Unbind { vhost: VhostName, binding: BindingDefinition },
-    SetPolicy { vhost: VhostName, kind: PolicyKind, policy: PolicyDefinition },
-    ClearPolicy { vhost: VhostName, kind: PolicyKind, name: Arc<str> },
+    CreateVhost {
+        vhost: VhostName,
+    },
+    DeleteVhost {
+        vhost: VhostName,
+    },
+    SetVhostMetadata {
+        vhost: VhostName,
+        metadata: VhostMetadata,
+    },
+    /// With how the log of messages names the queue of what the exchange delays.
+    DeclareExchange {
+        vhost: VhostName,
+        exchange: ExchangeDefinition,
+        uid: Option<QueueUid>,
+    },
+    DeleteExchange {
+        vhost: VhostName,
+        exchange: ExchangeName,
+    },
+    DeclareQueue {
+        vhost: VhostName,
+        queue: QueueDefinition,
+        uid: QueueUid,
+    },
+    DeleteQueue {
+        vhost: VhostName,
+        queue: QueueName,
+    },
+    Bind {
+        vhost: VhostName,
+        binding: BindingDefinition,
+    },
+    Unbind {
+        vhost: VhostName,
+        binding: BindingDefinition,
+    },
+    SetPolicy {
+        vhost: VhostName,
+        kind: PolicyKind,
+        policy: PolicyDefinition,
+    },
+    ClearPolicy {
+        vhost: VhostName,
+        kind: PolicyKind,
+        name: Arc<str>,
+    },
 }

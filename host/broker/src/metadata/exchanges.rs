@@ -10,8 +10,9 @@ use shunt_types::{AmqpError, ExchangeId, ExchangeName, FieldTable, VhostName};
 
 use super::equivalence::{check_argument, check_property};
 use super::state::{ExchangeState, State};
-use super::{Command, ExchangeDefinition, Topology};
+use super::{Command, ExchangeDefinition, GoneExchange, Topology};
 use crate::broker::Broker;
+use crate::durable::QueueUid;
 use crate::policy::Policies;
 use crate::ports::Position;
 
@@ -42,7 +43,7 @@ impl Broker {
         check_not_default(&definition.name)?;
         self.find_vhost(vhost)?;
         if let Some(existing) = self.exchange_definition(vhost, &definition.name) {
-            check_equivalent(vhost, &existing, &definition)?;
+            self.check_equivalent(vhost, &existing, &definition)?;
             return Ok(Position::default());
         }
         if definition.name.as_str().starts_with("amq.") {
@@ -57,13 +58,11 @@ impl Broker {
         let state = &mut *state;
         let entry = state.vhost(vhost)?;
         if let Some(existing) = entry.exchanges.get(&definition.name) {
-            check_equivalent(vhost, &existing.definition, &definition)?;
+            self.check_equivalent(vhost, &existing.definition, &definition)?;
             return Ok(Position::default());
         }
-        let command =
-            Command::DeclareExchange { vhost: vhost.clone(), exchange: definition.clone() };
-        state.insert_exchange(vhost, definition, made)?;
-        Ok(self.log(&command))
+        let uid = self.insert_exchange(state, vhost, definition.clone(), made, None)?;
+        Ok(self.log(&Command::DeclareExchange { vhost: vhost.clone(), exchange: definition, uid }))
     }
 
     /// Deletes an exchange with its bindings; one that isn't there is deleted already.
@@ -114,10 +113,65 @@ impl Broker {
         all
     }
 
-    /// What is logged when exchanges went by themselves.
-    pub(crate) fn log_gone(&self, vhost: &VhostName, gone: Vec<ExchangeName>) -> Position {
-        let delete = |exchange| Command::DeleteExchange { vhost: vhost.clone(), exchange };
-        gone.into_iter().map(|name| self.log(&delete(name))).max().unwrap_or_default()
+    /// What is logged when exchanges went, and goes after them.
+    pub(crate) fn log_gone(&self, vhost: &VhostName, gone: Vec<GoneExchange>) -> Position {
+        let mut position = Position::default();
+        for GoneExchange { name, waiting } in gone {
+            let delete = Command::DeleteExchange { vhost: vhost.clone(), exchange: name };
+            position = position.max(self.log(&delete));
+            waiting.into_iter().for_each(|queue| self.delete_waiting(queue));
+        }
+        position
+    }
+
+    /// Takes an exchange in; one that may delay messages gets a queue for them, and so does one
+    /// that had one (`uid`). Answers how the log names that queue.
+    pub(crate) fn insert_exchange(
+        &self,
+        state: &mut State,
+        vhost: &VhostName,
+        definition: ExchangeDefinition,
+        mut exchange: Exchange,
+        uid: Option<QueueUid>,
+    ) -> Result<Option<QueueUid>, AmqpError> {
+        let found = state.vhost(vhost)?.vhost.clone();
+        exchange.id = ExchangeId(state.next_exchange_id);
+        state.next_exchange_id += 1;
+        let waiting = if uid.is_some() || exchange.matcher.may_delay() {
+            let uid = uid.or_else(|| definition.durable.then(|| self.next_queue_uid()));
+            Some(self.create_waiting(state, &found, (exchange.id, &definition.name), uid)?)
+        } else {
+            None
+        };
+        exchange.waiting = waiting.map(|queue| queue.id);
+        let entry = state.vhost(vhost)?;
+        entry.names.insert(exchange.id, definition.name.clone());
+        let name = definition.name.clone();
+        if exchange.alternate.is_none() {
+            exchange.alternate = alternate_by_policy(&found.topology().policies, &name);
+        }
+        entry.exchanges.insert(name, ExchangeState { id: exchange.id, definition, waiting });
+        entry.edit(|_, topology| topology.put_exchange(Arc::new(exchange)));
+        Ok(waiting.and_then(|queue| queue.uid))
+    }
+
+    fn check_equivalent(
+        &self,
+        vhost: &VhostName,
+        current: &ExchangeDefinition,
+        wanted: &ExchangeDefinition,
+    ) -> Result<(), AmqpError> {
+        let what = format!("exchange '{}' in vhost '{vhost}'", current.name);
+        check_property(&what, "type", &wanted.kind, &current.kind)?;
+        check_property(&what, "durable", wanted.durable, current.durable)?;
+        check_property(&what, "auto_delete", wanted.auto_delete, current.auto_delete)?;
+        check_property(&what, "internal", wanted.internal, current.internal)?;
+        let kind = self.exchange_types().get(&current.kind);
+        let fixed = kind.map_or(&[][..], |kind| kind.fixed_arguments());
+        ["alternate-exchange", "x-on-failure"]
+            .iter()
+            .chain(fixed)
+            .try_for_each(|name| check_argument(&what, name, &wanted.arguments, &current.arguments))
     }
 
     /// Checks a definition and prepares the exchange, without an id yet.
@@ -132,10 +186,6 @@ impl Broker {
                 definition.name
             ))
         };
-        let kind = self
-            .exchange_types()
-            .get(&definition.kind)
-            .ok_or_else(|| invalid(format!("unknown exchange type '{}'", definition.kind)))?;
         let arguments = &definition.arguments;
         let alternate = alternate(arguments).map_err(|reason| {
             let name = &definition.name;
@@ -149,13 +199,15 @@ impl Broker {
             name: definition.name.clone(),
             arguments: arguments.clone(),
         };
-        let matcher = kind.create(&spec).map_err(invalid)?;
+        let matcher = self.exchange_types().create(&definition.kind, &spec).map_err(invalid)?;
         Ok(Exchange {
             id: ExchangeId(0),
             name: definition.name.clone(),
             internal: definition.internal,
             alternate,
             on_failure,
+            waiting: None,
+            retention: matcher.retention(),
             matcher,
         })
     }
@@ -169,29 +221,10 @@ impl Broker {
             internal: definition.internal,
             alternate: alternate(arguments).ok().flatten(),
             on_failure: on_failure(arguments).unwrap_or_default(),
+            waiting: None,
+            retention: None,
             matcher: Box::new(Broken { reason: reason.into() }),
         }
-    }
-}
-
-impl State {
-    pub(crate) fn insert_exchange(
-        &mut self,
-        vhost: &VhostName,
-        definition: ExchangeDefinition,
-        mut exchange: Exchange,
-    ) -> Result<(), AmqpError> {
-        exchange.id = ExchangeId(self.next_exchange_id);
-        self.next_exchange_id += 1;
-        let entry = self.vhost(vhost)?;
-        entry.names.insert(exchange.id, definition.name.clone());
-        let name = definition.name.clone();
-        if exchange.alternate.is_none() {
-            exchange.alternate = alternate_by_policy(&entry.vhost.topology().policies, &name);
-        }
-        entry.exchanges.insert(name, ExchangeState { id: exchange.id, definition });
-        entry.edit(|_, topology| topology.put_exchange(Arc::new(exchange)));
-        Ok(())
     }
 }
 
@@ -232,22 +265,6 @@ pub(super) fn check_not_default(name: &ExchangeName) -> Result<(), AmqpError> {
         return Err(AmqpError::access_refused(text));
     }
     Ok(())
-}
-
-fn check_equivalent(
-    vhost: &VhostName,
-    current: &ExchangeDefinition,
-    wanted: &ExchangeDefinition,
-) -> Result<(), AmqpError> {
-    let what = format!("exchange '{}' in vhost '{vhost}'", current.name);
-    check_property(&what, "type", &wanted.kind, &current.kind)?;
-    check_property(&what, "durable", wanted.durable, current.durable)?;
-    check_property(&what, "auto_delete", wanted.auto_delete, current.auto_delete)?;
-    check_property(&what, "internal", wanted.internal, current.internal)?;
-    // A route is part of what the exchange is, as the alternate exchange is.
-    ["alternate-exchange", "x-route", "x-on-failure"]
-        .into_iter()
-        .try_for_each(|name| check_argument(&what, name, &wanted.arguments, &current.arguments))
 }
 
 /// Stands in for an exchange whose type or route is gone.

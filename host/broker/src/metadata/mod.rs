@@ -11,6 +11,7 @@ mod restore;
 mod state;
 mod topology;
 mod vhost_metadata;
+mod waiting;
 
 pub use bindings::BindingView;
 pub use command::{
@@ -23,3 +24,4 @@ pub use vhost_metadata::{VhostLimits, VhostMetadata};
 
 pub(crate) use placement::Placement;
 pub(crate) use state::{State, VhostState};
+pub(crate) use waiting::GoneExchange;

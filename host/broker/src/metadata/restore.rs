@@ -30,6 +30,7 @@ impl Broker {
                         self.inbox(queue.id.shard()).retract(queue.id);
                         state.placement.give_back(queue.id);
                     }
+                    state.retract_waiting(self, removed.waiting_queues());
                 }
                 Ok(())
             }
@@ -38,7 +39,7 @@ impl Broker {
                 Ok(())
             }
             // What is there already stays: a snapshot may say the same as a record after it.
-            Command::DeclareExchange { vhost, exchange }
+            Command::DeclareExchange { vhost, exchange, .. }
                 if self.exchange_definition(&vhost, &exchange.name).is_some() =>
             {
                 Ok(())
@@ -48,7 +49,7 @@ impl Broker {
             {
                 Ok(())
             }
-            Command::DeclareExchange { vhost, exchange } => {
+            Command::DeclareExchange { vhost, exchange, uid } => {
                 let made = self.make_exchange(&vhost, &exchange);
                 let (made, outcome) = match made {
                     Ok(made) => (made, Ok(())),
@@ -57,13 +58,14 @@ impl Broker {
                         (Self::broken_exchange(&exchange, reason), Err(error))
                     }
                 };
-                self.state().lock().insert_exchange(&vhost, exchange, made)?;
+                self.insert_exchange(&mut self.state().lock(), &vhost, exchange, made, uid)?;
                 outcome
             }
             Command::DeleteExchange { vhost, exchange } => {
                 let mut state = self.state().lock();
                 let entry = state.vhost(&vhost)?;
-                entry.edit(|entry, topology| entry.take_exchange(topology, &exchange));
+                let gone = entry.edit(|entry, topology| entry.take_exchange(topology, &exchange));
+                state.retract_waiting(self, gone.into_iter().filter_map(|gone| gone.waiting));
                 Ok(())
             }
             Command::DeclareQueue { vhost, queue, uid } => {
@@ -148,8 +150,9 @@ impl VhostState {
             |name: &ExchangeName| PREDECLARED.iter().any(|(n, _)| *n == name.as_str());
         for (name, exchange) in &self.exchanges {
             if !predeclared(name) {
+                let uid = exchange.waiting.and_then(|queue| queue.uid);
                 let exchange = exchange.definition.clone();
-                commands.push(Command::DeclareExchange { vhost: vhost.clone(), exchange });
+                commands.push(Command::DeclareExchange { vhost: vhost.clone(), exchange, uid });
             }
         }
         let topology = self.vhost.topology();

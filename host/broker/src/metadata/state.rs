@@ -7,6 +7,7 @@ use hashbrown::{HashMap, HashSet};
 use shunt_routing::{Binding, Destination};
 use shunt_types::{ExchangeId, ExchangeName, VhostName};
 
+use super::waiting::{GoneExchange, WaitingQueue};
 use super::{DestinationName, ExchangeDefinition, Placement, Topology};
 use crate::Vhost;
 
@@ -31,6 +32,8 @@ pub(crate) struct VhostState {
 pub(crate) struct ExchangeState {
     pub(crate) id: ExchangeId,
     pub(crate) definition: ExchangeDefinition,
+    /// Where messages wait that it delays.
+    pub(crate) waiting: Option<WaitingQueue>,
 }
 
 /// A binding as a member of a set: the same when destination, key and arguments are.
@@ -127,7 +130,7 @@ impl VhostState {
         &mut self,
         topology: &mut Topology,
         destination: Destination,
-    ) -> Vec<ExchangeName> {
+    ) -> Vec<GoneExchange> {
         let unused = self.take_bindings_to(topology, destination);
         self.take_exchanges(topology, unused)
     }
@@ -137,7 +140,7 @@ impl VhostState {
         &mut self,
         topology: &mut Topology,
         source: ExchangeId,
-    ) -> Vec<ExchangeName> {
+    ) -> Vec<GoneExchange> {
         let unused = self.unused(source).into_iter().collect();
         self.take_exchanges(topology, unused)
     }
@@ -148,7 +151,7 @@ impl VhostState {
         &mut self,
         topology: &mut Topology,
         name: &ExchangeName,
-    ) -> Vec<ExchangeName> {
+    ) -> Vec<GoneExchange> {
         self.take_exchanges(topology, vec![name.clone()])
     }
 
@@ -157,7 +160,7 @@ impl VhostState {
         &mut self,
         topology: &mut Topology,
         mut going: Vec<ExchangeName>,
-    ) -> Vec<ExchangeName> {
+    ) -> Vec<GoneExchange> {
         let mut gone = Vec::new();
         while let Some(name) = going.pop() {
             let Some(exchange) = self.exchanges.remove(&name) else { continue };
@@ -174,7 +177,7 @@ impl VhostState {
             if let Some(old) = topology.exchanges.get(&name).cloned() {
                 topology.remove_exchange(&old);
             }
-            gone.push(name);
+            gone.push(GoneExchange { name, waiting: exchange.waiting.map(|queue| queue.id) });
             going.extend(self.take_bindings_to(topology, Destination::Exchange(exchange.id)));
         }
         gone

@@ -37,10 +37,14 @@ impl Queue {
                 return Enqueued::Rejected;
             }
         }
-        let expires_at_ms = self.expiry(now_ms, &message);
-        let sequence = self.next_sequence;
-        self.next_sequence += 1;
         self.counts.published += 1;
+        let due = self.due(now_ms, &message);
+        let expires_at_ms = due.unwrap_or_else(|| self.expiry(now_ms, &message));
+        let sequence = match due {
+            Some(due_ms) => self.sequence_of(due_ms),
+            None => self.next_sequence,
+        };
+        self.next_sequence += 1;
         let lane = self.ready.lane_of(message.priority());
         let target = Target { queue: self.log_uid(), sequence, expires_at_ms, redelivered: false };
         let enqueued = if self.keeps(&message) {
@@ -51,7 +55,7 @@ impl Queue {
             Enqueued::Accepted
         };
         let is_logged = matches!(enqueued, Enqueued::Logged(_));
-        self.ready.push(Entry {
+        let entry = Entry {
             sequence,
             expires_at_ms,
             stored: if is_logged { Stored::TOLD } else { Stored::NOWHERE },
@@ -59,7 +63,12 @@ impl Queue {
             message: Some(message),
             lane,
             redelivered: false,
-        });
+        };
+        if due.is_some() {
+            self.ready.put_back(entry);
+        } else {
+            self.ready.push(entry);
+        }
         enqueued
     }
 
@@ -84,7 +93,7 @@ impl Queue {
 
     /// A message is dead: it leaves the queue for its dead-letter exchange, or for good.
     pub(super) fn bury(&mut self, entry: Entry, reason: DeathReason) {
-        if self.settings.dead_letter.is_some() {
+        if self.settings.dead_letter.is_some() || self.settings.delayed_for.is_some() {
             let left = self.left(entry.sequence, entry.stored);
             self.dead.push_back(Dead {
                 message: entry.message,

@@ -21,7 +21,10 @@ impl Queue {
     /// Expires what was over before `now_ms`: what is due in this very millisecond may still be
     /// delivered, so that a time to live of 0 means "now or never".
     pub(super) fn expire_before(&mut self, now_ms: u64) {
-        while let Some(entry) = self.ready.pop_head_if(|entry| entry.expires_at_ms < now_ms) {
+        for _ in 0..self.expired_at_once() {
+            let Some(entry) = self.ready.pop_head_if(|entry| entry.expires_at_ms < now_ms) else {
+                return;
+            };
             self.bury(entry, DeathReason::Expired);
         }
     }

@@ -3,10 +3,11 @@
 //!
 //! One file a role: [`settings`] reads the arguments, [`ready`] keeps order and priority,
 //! [`consumers`] shares out, [`enqueue`], [`deliver`] and [`settle`] are a message's life,
-//! [`expire`] ends it by time. [`logged`] is what the log is told, [`paging`] which messages are
-//! in memory.
+//! [`expire`] ends it by time, and [`delayed`] lets it wait for its time. [`logged`] is what the
+//! log is told, [`paging`] which messages are in memory.
 
 mod consumers;
+mod delayed;
 mod deliver;
 mod enqueue;
 mod expire;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use shunt_types::limits::SHORT_STRING_MAX;
-use shunt_types::{ExchangeName, FieldTable, Value};
+use shunt_types::{ExchangeId, ExchangeName, FieldTable, Value};
 
 use super::InvalidArgument;
 
@@ -59,6 +59,8 @@ pub struct QueueSettings {
     pub dead_letter: Option<DeadLetterTarget>,
     /// `x-single-active-consumer`.
     pub single_active_consumer: bool,
+    /// The exchange whose delayed messages wait here, which routes them when they are due.
+    pub delayed_for: Option<ExchangeId>,
 }
 
 /// RabbitMQ's longest time, ten years, in milliseconds.
@@ -173,6 +175,7 @@ impl QueueSettings {
             overflow: overflow.unwrap_or_default(),
             dead_letter,
             single_active_consumer: flag("x-single-active-consumer")?,
+            delayed_for: None,
         })
     }
 }

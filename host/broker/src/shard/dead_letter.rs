@@ -23,6 +23,11 @@ impl Shard {
         slot.has_letters = false;
         let dead = slot.queue.take_dead(BURIED_AT_ONCE);
         let (id, has_more) = (slot.queue.id(), slot.queue.has_dead());
+        if let Some(exchange) = slot.queue.settings().delayed_for {
+            let vhost = slot.vhost.clone();
+            self.release(id, &vhost, exchange, dead);
+            return self.bury_more(id, has_more);
+        }
         let target = slot.queue.settings().dead_letter.clone();
         let queue = slot.name.clone();
         let topology = slot.vhost.topology();

@@ -79,6 +79,11 @@ impl Inbox {
         }
     }
 
+    /// Has the shard look at its deadlines: one of them is earlier than it knew.
+    pub(super) fn nudge(&self) {
+        self.wake.wake();
+    }
+
     /// Leaves a queue to be made.
     pub(crate) fn create(&self, creation: Creation) {
         self.posted.lock().creations.push(creation);

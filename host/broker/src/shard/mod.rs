@@ -5,10 +5,12 @@
 //! Deliveries are made then too: each queue that got something is dealt out once.
 
 mod dead_letter;
+mod delayed;
 mod inbox;
 mod log;
 mod paging;
 mod publish;
+mod recall;
 mod reply;
 mod requests;
 #[cfg(test)]
@@ -89,6 +91,7 @@ impl Shard {
     pub fn new(id: ShardId, broker: Arc<Broker>) -> Self {
         let outboxes = (0..broker.shard_count()).map(|_| Outbox::default()).collect();
         let now_ms = broker.now_ms();
+        let walk = Walk::seeded(broker.next_seed());
         Self {
             id,
             broker,
@@ -98,7 +101,7 @@ impl Shard {
             with_letters: Vec::new(),
             deadlines: BTreeSet::new(),
             outboxes,
-            walk: Walk::new(),
+            walk,
             confirmations: Vec::new(),
             log: ShardLog::default(),
             budget: MemoryBudget::UNLIMITED,
@@ -321,12 +324,17 @@ impl Shard {
         }
         slot.queue.expire(now_ms);
         slot.queue.enforce_bounds();
-        if let Some(deadline) = slot.queue.next_deadline_ms()
+        // What is due and was left for later waits for the next millisecond.
+        if let Some(deadline) = slot.queue.next_deadline_ms().map(|at| at.max(now_ms + 1))
             && deadline < slot.deadline_ms
         {
             self.deadlines.remove(&(slot.deadline_ms, index));
             self.deadlines.insert((deadline, index));
             slot.deadline_ms = deadline;
+            let is_first = self.deadlines.first() == Some(&(deadline, index));
+            if is_first && slot.queue.settings().delayed_for.is_some() {
+                self.broker.inbox(self.id).nudge();
+            }
         }
         if slot.queue.has_buriable_dead(now_ms) && !std::mem::replace(&mut slot.has_letters, true) {
             self.with_letters.push(index);
@@ -404,7 +412,11 @@ impl Shard {
             sink.cancelled(CancelReason::QueueDeleted);
             sink.flush();
         }
-        self.broker.forget_queue(&slot.vhost, &slot.name, id);
+        if slot.queue.settings().delayed_for.is_some() {
+            self.broker.forget_waiting(id);
+        } else {
+            self.broker.forget_queue(&slot.vhost, &slot.name, id);
+        }
         slot.queue.stats().ready
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
-use shunt_routing::{Exchange, Header, RouteFailure, Walk};
+use shunt_routing::{Exchange, Header, RouteFailure, Topology as _, Walk};
 use shunt_types::{
     AmqpError, FieldTable, Message, PropertiesRef, QueueId, ShardId, Value, ValueRef,
 };
@@ -77,15 +77,54 @@ pub(super) enum Keys {
 }
 
 /// What the walk found, before anything was put anywhere.
-enum Routed {
-    /// To the queues in the walk, and to these requesters (direct reply-to): this message, which
-    /// may have been changed on the way.
-    To(Message, Requesters),
+pub(super) enum Routed {
+    /// To the queues in the walk, and to requesters.
+    To(Copies),
     Nowhere,
     Failed(RouteFailure),
 }
 
 type Requesters = SmallVec<[Requester; 1]>;
+
+/// What the queues that a walk found get.
+pub(super) struct Copies {
+    /// For those that are bound: the message, which may have been changed on the way.
+    message: Message,
+    /// For those in which it waits: the message as it was published, since that is what is
+    /// routed then.
+    original: Option<Message>,
+    /// Who gets it as a reply (direct reply-to).
+    requesters: Requesters,
+}
+
+impl Copies {
+    /// Calls `dispatch` for each requester with the reply.
+    fn each_reply(&self, mut dispatch: impl FnMut(Requester, Message)) {
+        self.requesters.iter().for_each(|&to| dispatch(to, self.message.clone()));
+    }
+
+    /// Calls `put` for each queue with what it gets, those of the shard `home` first: what is
+    /// written there can then be referred to from the others.
+    pub(super) fn each(
+        self,
+        walk: &Walk,
+        home: Option<ShardId>,
+        mut put: impl FnMut(QueueId, Message),
+    ) {
+        if let (&[queue], None) = (walk.queues(), &self.original) {
+            return put(queue, self.message);
+        }
+        for is_near in [true, false] {
+            let here = |queue: &&QueueId| (Some(queue.shard()) == home) == is_near;
+            if let Some(original) = &self.original {
+                let waiting = walk.waiting().iter().filter(here);
+                waiting.for_each(|&queue| put(queue, original.clone()));
+            }
+            let queues = walk.queues().iter().filter(here);
+            queues.for_each(|&queue| put(queue, self.message.clone()));
+        }
+    }
+}
 
 impl Publisher for Shard {
     fn publish(
@@ -94,7 +133,8 @@ impl Publisher for Shard {
         message: Message,
     ) -> Result<PublishOutcome, AmqpError> {
         let mut walk = std::mem::take(&mut self.walk);
-        let routed = route(&mut walk, self.broker.replies(), options, message, Keys::All);
+        let replies = self.broker.replies();
+        let routed = route(&mut walk, replies, self.now_ms, options, message, Keys::All);
         let outcome = routed.map(|routed| {
             each_reply(&routed, |requester, message| self.dispatch_reply(requester, message));
             settle_outcome(&walk, routed, Some(self.id), |queue, message| {
@@ -127,16 +167,18 @@ impl Shard {
         let mut walk = std::mem::take(&mut self.walk);
         let journalled = self.log.journal.message_count();
         let mut remote = Vec::new();
-        match route(&mut walk, self.broker.replies(), options, message, keys) {
-            Ok(Routed::To(message, requesters)) => {
-                requesters.into_iter().for_each(|to| self.dispatch_reply(to, message.clone()));
-                for &queue in walk.queues().iter().filter(|queue| !except.contains(queue)) {
-                    if queue.shard() == self.id {
-                        self.dispatch(queue, message.clone(), options);
+        match route(&mut walk, self.broker.replies(), self.now_ms, options, message, keys) {
+            Ok(Routed::To(copies)) => {
+                copies.each_reply(|to, message| self.dispatch_reply(to, message));
+                copies.each(&walk, Some(self.id), |queue, message| {
+                    if except.contains(&queue) {
+                        // It died there before.
+                    } else if queue.shard() == self.id {
+                        self.dispatch(queue, message, options);
                     } else {
-                        remote.push((queue, message.clone()));
+                        remote.push((queue, message));
                     }
-                }
+                });
             }
             Ok(Routed::Failed(_)) => self.broker.counters().messages_route_failed.add(1),
             Ok(Routed::Nowhere) | Err(_) => {}
@@ -198,7 +240,7 @@ impl Shard {
 
 impl Outbox {
     /// Adds a message; answers which item of which batch it is.
-    fn publish(
+    pub(super) fn publish(
         &mut self,
         queue: QueueId,
         message: Message,
@@ -233,19 +275,25 @@ impl RemotePublisher {
     /// A publisher to the queues of `broker`.
     pub fn new(broker: Arc<Broker>) -> Self {
         let outboxes = (0..broker.shard_count()).map(|_| Outbox::default()).collect();
-        Self { broker, walk: Walk::new(), outboxes }
+        let walk = Walk::seeded(broker.next_seed());
+        Self { broker, walk, outboxes }
     }
 
     /// Sends off what was published since the last time.
     pub fn flush(&mut self) {
-        for (shard, outbox) in self.outboxes.iter_mut().enumerate() {
-            let inbox = self.broker.inbox(ShardId(shard as u16));
-            if !outbox.publishes.is_empty() {
-                inbox.post(Task::Publish(std::mem::take(&mut outbox.publishes)));
-            }
-            if !outbox.replies.is_empty() {
-                inbox.post(Task::Replies(std::mem::take(&mut outbox.replies)));
-            }
+        flush_all(&self.broker, &mut self.outboxes);
+    }
+}
+
+/// Posts what is collected to each shard.
+pub(super) fn flush_all(broker: &Broker, outboxes: &mut [Outbox]) {
+    for (shard, outbox) in outboxes.iter_mut().enumerate() {
+        let inbox = broker.inbox(ShardId(shard as u16));
+        if !outbox.publishes.is_empty() {
+            inbox.post(Task::Publish(std::mem::take(&mut outbox.publishes)));
+        }
+        if !outbox.replies.is_empty() {
+            inbox.post(Task::Replies(std::mem::take(&mut outbox.replies)));
         }
     }
 }
@@ -256,8 +304,8 @@ impl Publisher for RemotePublisher {
         options: &PublishOptions<'_>,
         message: Message,
     ) -> Result<PublishOutcome, AmqpError> {
-        let replies = self.broker.replies();
-        let routed = route(&mut self.walk, replies, options, message, Keys::All)?;
+        let (replies, now_ms) = (self.broker.replies(), self.broker.now_ms());
+        let routed = route(&mut self.walk, replies, now_ms, options, message, Keys::All)?;
         each_reply(&routed, |to, message| {
             self.outboxes[usize::from(to.shard.0)].replies.push((to.serial, message));
         });
@@ -281,9 +329,9 @@ impl Publisher for RemotePublisher {
     }
 }
 
-fn each_reply(routed: &Routed, mut dispatch: impl FnMut(Requester, Message)) {
-    if let Routed::To(message, requesters) = routed {
-        requesters.iter().for_each(|&requester| dispatch(requester, message.clone()));
+fn each_reply(routed: &Routed, dispatch: impl FnMut(Requester, Message)) {
+    if let Routed::To(copies) = routed {
+        copies.each_reply(dispatch);
     }
 }
 
@@ -295,51 +343,48 @@ fn settle_outcome(
     home: Option<ShardId>,
     mut dispatch: impl FnMut(QueueId, Message) -> Option<Enqueued>,
 ) -> PublishOutcome {
-    let message = match routed {
-        Routed::To(message, _) => message,
+    let copies = match routed {
+        Routed::To(copies) => copies,
         Routed::Nowhere => return PublishOutcome::Unroutable,
         Routed::Failed(failure) => return PublishOutcome::Failed(failure),
     };
     let mut pending = 0;
     let mut rejected = false;
-    let mut put = |queue, message| match dispatch(queue, message) {
+    copies.each(walk, home, |queue, message| match dispatch(queue, message) {
         None => pending += 1,
         Some(enqueued) => rejected |= enqueued == Enqueued::Rejected,
-    };
-    match (walk.queues(), home) {
-        (&[queue], _) => put(queue, message),
-        (queues, None) => queues.iter().for_each(|&queue| put(queue, message.clone())),
-        (queues, Some(home)) => {
-            let (near, far): (SmallVec<[_; 8]>, SmallVec<[_; 8]>) =
-                queues.iter().partition(|queue| queue.shard() == home);
-            near.iter().chain(&far).for_each(|&&queue| put(queue, message.clone()));
-        }
-    }
+    });
     PublishOutcome::Routed { pending, rejected }
 }
 
-fn route(
+pub(super) fn route(
     walk: &mut Walk,
     replies: &Replies,
+    now_ms: u64,
     options: &PublishOptions<'_>,
     message: Message,
     keys: Keys,
 ) -> Result<Routed, AmqpError> {
-    let (has_bcc, requesters) = walk_from(walk, replies, options, &message, keys)?;
-    match walk.failure() {
-        Some(failure) if !walk.is_diverted() => Ok(Routed::Failed(failure.clone())),
-        _ if walk.queues().is_empty() && requesters.is_empty() => Ok(Routed::Nowhere),
-        Some(failure) => Ok(Routed::To(annotated(&message, failure)?, requesters)),
-        None if has_bcc => Ok(Routed::To(without_bcc(&message)?, requesters)),
-        None => Ok(Routed::To(message, requesters)),
-    }
+    let (has_bcc, requesters) = walk_from(walk, replies, now_ms, options, &message, keys)?;
+    let original = (!walk.waiting().is_empty()).then(|| message.clone());
+    let message = match walk.failure() {
+        Some(failure) if !walk.is_diverted() => return Ok(Routed::Failed(failure.clone())),
+        _ if walk.queues().is_empty() && original.is_none() && requesters.is_empty() => {
+            return Ok(Routed::Nowhere);
+        }
+        Some(failure) => annotated(&message, failure)?,
+        None if has_bcc => without_bcc(&message)?,
+        None => message,
+    };
+    Ok(Routed::To(Copies { message, original, requesters }))
 }
 
-/// Walks the exchanges. Answers whether the message has a header `BCC`, and which requesters it
-/// is a reply to.
+/// Walks the exchanges, and has those keep the message that do. Answers whether the message has a
+/// header `BCC`, and which requesters it is a reply to.
 fn walk_from(
     walk: &mut Walk,
     replies: &Replies,
+    now_ms: u64,
     options: &PublishOptions<'_>,
     message: &Message,
     which: Keys,
@@ -356,6 +401,8 @@ fn walk_from(
         properties,
         body_size: message.body().len() as u64,
         user: options.user,
+        now_ms,
+        random: walk.next_random(),
     };
     walk.resolve(options.topology, options.exchange, &header, options.confirm.is_some());
     let mut requesters = Requesters::new();
@@ -363,6 +410,13 @@ fn walk_from(
     if options.exchange.name.is_default() && walk.queues().len() < keys.len() {
         let addresses = keys.iter().filter(|key| is_reply_address(key));
         requesters.extend(addresses.filter_map(|address| replies.find(address)));
+    }
+    if !walk.retaining().is_empty() {
+        let kept = if has_bcc { without_bcc(message)? } else { message.clone() };
+        let exchanges = walk.retaining().iter().filter_map(|&id| options.topology.exchange(id));
+        for retention in exchanges.filter_map(|exchange| exchange.retention.as_ref()) {
+            retention.retain(&kept, &keys);
+        }
     }
     Ok((has_bcc, requesters))
 }

@@ -21,7 +21,7 @@ use crate::error::{ApiError, ErrorBody};
 use crate::extract::{JsonBody, Path, Query};
 use crate::json::{self, JsonMap};
 use crate::server::Api;
-use crate::shards::{blocking, durable};
+use crate::shards::{blocking, durable, queue_stats};
 
 /// An exchange.
 #[derive(Serialize, ToSchema)]
@@ -36,13 +36,25 @@ pub(super) struct ExchangeView {
     #[schema(value_type = Object)]
     arguments: JsonMap,
     user_who_performed_action: &'static str,
+    /// Messages that wait here for their time, where the exchange delays messages.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    messages_delayed: Option<u64>,
     #[serde(flatten)]
     in_force: InForceView,
 }
 
 impl ExchangeView {
-    fn new(vhost: &Vhost, policies: &Policies, exchange: &ExchangeDefinition) -> Self {
-        Self {
+    async fn new(
+        api: &Api,
+        vhost: &Vhost,
+        policies: &Policies,
+        exchange: &ExchangeDefinition,
+    ) -> Result<Self, ApiError> {
+        let messages_delayed = match api.broker.waiting_queue(vhost.name(), &exchange.name) {
+            Some(queue) => queue_stats(&api.broker, queue).await?.map(|stats| stats.ready),
+            None => None,
+        };
+        Ok(Self {
             name: exchange.name.as_str().to_owned(),
             vhost: vhost.name().as_str().to_owned(),
             kind: exchange.kind.to_string(),
@@ -51,8 +63,9 @@ impl ExchangeView {
             internal: exchange.internal,
             arguments: json::table_to_json(&exchange.arguments),
             user_who_performed_action: "",
+            messages_delayed,
             in_force: InForceView::new(policies.of_exchange(exchange.name.as_str())),
-        }
+        })
     }
 }
 
@@ -97,7 +110,11 @@ pub(super) async fn list_all(
     Query(query): Query<ListQuery>,
 ) -> Result<Response, ApiError> {
     let vhosts = caller.visible_vhosts();
-    query.answer(vhosts.iter().flat_map(|vhost| views(&api, vhost)).collect())
+    let mut all = Vec::new();
+    for vhost in &vhosts {
+        all.append(&mut views(&api, vhost).await?);
+    }
+    query.answer(all)
 }
 
 /// The exchanges of a virtual host.
@@ -114,14 +131,16 @@ pub(super) async fn list(
     Query(query): Query<ListQuery>,
 ) -> Result<Response, ApiError> {
     let vhost = caller.look_into(&path.vhost)?;
-    query.answer(views(&api, &vhost))
+    query.answer(views(&api, &vhost).await?)
 }
 
-fn views(api: &Api, vhost: &Vhost) -> Vec<ExchangeView> {
-    let exchanges = api.broker.exchanges(vhost.name());
+async fn views(api: &Api, vhost: &Vhost) -> Result<Vec<ExchangeView>, ApiError> {
     let topology = vhost.topology();
-    let view = |exchange| ExchangeView::new(vhost, topology.policies(), exchange);
-    exchanges.iter().map(view).collect()
+    let mut views = Vec::new();
+    for exchange in api.broker.exchanges(vhost.name()) {
+        views.push(ExchangeView::new(api, vhost, topology.policies(), &exchange).await?);
+    }
+    Ok(views)
 }
 
 /// One exchange.
@@ -138,7 +157,7 @@ pub(super) async fn show(
     let vhost = caller.look_into(&path.vhost)?;
     let exchange = find(&api, &vhost, exchange_name(&path.exchange))?;
     let topology = vhost.topology();
-    Ok(Json(ExchangeView::new(&vhost, topology.policies(), &exchange)))
+    Ok(Json(ExchangeView::new(&api, &vhost, topology.policies(), &exchange).await?))
 }
 
 /// The exchange of that name.

@@ -42,7 +42,7 @@ pub(super) enum Record {
 pub(super) enum BrokerRecord {
     CreateVhost { vhost: String },
     DeleteVhost { vhost: String },
-    DeclareExchange { vhost: String, exchange: ExchangeFields },
+    DeclareExchange { vhost: String, exchange: ExchangeFields, uid: Option<u64> },
     DeleteExchange { vhost: String, exchange: String },
     DeclareQueue { vhost: String, queue: QueueFields, uid: u64 },
     DeleteQueue { vhost: String, queue: String },
@@ -228,8 +228,9 @@ impl BrokerRecord {
         match command {
             Command::CreateVhost { vhost } => Self::CreateVhost { vhost: vhost.to_string() },
             Command::DeleteVhost { vhost } => Self::DeleteVhost { vhost: vhost.to_string() },
-            Command::DeclareExchange { vhost, exchange } => Self::DeclareExchange {
+            Command::DeclareExchange { vhost, exchange, uid } => Self::DeclareExchange {
                 vhost: vhost.to_string(),
+                uid: uid.map(|uid| uid.0),
                 exchange: ExchangeFields {
                     name: exchange.name.to_string(),
                     kind: exchange.kind.to_string(),
@@ -279,8 +280,9 @@ impl BrokerRecord {
         Ok(match self {
             Self::CreateVhost { vhost } => Command::CreateVhost { vhost: VhostName::new(&vhost)? },
             Self::DeleteVhost { vhost } => Command::DeleteVhost { vhost: VhostName::new(&vhost)? },
-            Self::DeclareExchange { vhost, exchange } => Command::DeclareExchange {
+            Self::DeclareExchange { vhost, exchange, uid } => Command::DeclareExchange {
                 vhost: VhostName::new(&vhost)?,
+                uid: uid.map(QueueUid),
                 exchange: ExchangeDefinition {
                     name: ExchangeName::new(&exchange.name)?,
                     kind: exchange.kind.into(),

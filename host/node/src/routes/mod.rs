@@ -156,6 +156,8 @@ impl RoutesPort for RegistryPort {
                 properties,
                 body_size: dry_run.body_size,
                 user: &dry_run.user,
+                now_ms: 0,
+                random: 0,
             },
             queue_exists: &queue_exists,
         };

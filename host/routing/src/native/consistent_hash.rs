@@ -4,8 +4,9 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use shunt_types::{Value, ValueRef};
+use shunt_types::ValueRef;
 
+use super::arguments;
 use super::comparable::comparable;
 use super::tree::{Tree, stable_hash};
 use crate::exchange_type::{
@@ -25,8 +26,8 @@ impl ExchangeType for ConsistentHash {
     }
 
     fn create(&self, exchange: &ExchangeSpec) -> Result<Box<dyn Matcher>, String> {
-        let header = text_argument(exchange, "hash-header")?;
-        let property = text_argument(exchange, "hash-property")?;
+        let header = arguments::text(exchange, "hash-header")?;
+        let property = arguments::text(exchange, "hash-property")?;
         let source = match (header, property) {
             (None, None) => Source::RoutingKey,
             (Some(name), None) => Source::Header(name.into()),
@@ -39,21 +40,6 @@ impl ExchangeType for ConsistentHash {
             }
         };
         Ok(Box::new(ConsistentHashMatcher { source, tree: Tree::default() }))
-    }
-}
-
-fn text_argument<'a>(exchange: &'a ExchangeSpec, name: &str) -> Result<Option<&'a str>, String> {
-    let Some(value) = exchange.arguments.get(name) else { return Ok(None) };
-    match value.as_text() {
-        Some(text) => Ok(Some(text)),
-        None => Err(format!("invalid arg '{name}': {}, expected longstr", kind_of(value))),
-    }
-}
-
-fn kind_of(value: &Value) -> &'static str {
-    match value {
-        Value::LongString(_) => "not UTF-8",
-        other => other.type_name(),
     }
 }
 
@@ -148,7 +134,7 @@ fn weight(key: &str) -> Result<u32, String> {
 
 #[cfg(test)]
 mod tests {
-    use shunt_types::Properties;
+    use shunt_types::{Properties, Value};
 
     use super::*;
     use crate::fixture::{Publish, bind_all, binding, create, destinations, queue, table};

@@ -151,11 +151,11 @@ impl Node {
 }
 
 /// The words of a key: what stands between the dots; the empty key has none (RabbitMQ).
-fn words(key: &str) -> Rest<'_> {
+pub(super) fn words(key: &str) -> Rest<'_> {
     key.split('.').skip(usize::from(key.is_empty()))
 }
 
-type Rest<'a> = Skip<Split<'a, char>>;
+pub(super) type Rest<'a> = Skip<Split<'a, char>>;
 
 /// Words with their hashes, each hashed once however many nodes look it up.
 type Words<'a> = SmallVec<[(u32, &'a str); 8]>;

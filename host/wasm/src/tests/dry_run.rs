@@ -23,6 +23,8 @@ pub(super) fn dry_run(
             properties: PropertiesRef::EMPTY,
             body_size: 0,
             user: "guest",
+            now_ms: 0,
+            random: 0,
         },
         queue_exists: &|queue| queue == "named",
     })

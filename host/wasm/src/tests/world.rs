@@ -267,6 +267,8 @@ pub(super) fn publish_with(
         properties: PropertiesRef::decode(&bytes).unwrap(),
         body_size: 3,
         user: "guest",
+        now_ms: 0,
+        random: 0,
     };
     let mut destinations = Vec::new();
     matcher.matches(&header, &Names, &mut destinations)?;

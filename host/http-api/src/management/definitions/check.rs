@@ -278,10 +278,6 @@ impl<'a> Checker<'a> {
         if name.as_str().is_empty() || name.as_str().starts_with("amq.") {
             return Err("names that begin with 'amq.' are reserved".to_owned());
         }
-        let exchange_type = broker
-            .exchange_types()
-            .get(kind)
-            .ok_or_else(|| format!("unknown exchange type '{kind}'"))?;
         if let Some(alternate) = arguments.get("alternate-exchange") {
             let named = alternate.as_text().and_then(|name| ExchangeName::new(name).ok());
             named.ok_or("invalid arg 'alternate-exchange': must be the name of an exchange")?;
@@ -290,7 +286,7 @@ impl<'a> Checker<'a> {
             OnFailure::parse(on_failure.as_text().unwrap_or(on_failure.type_name()))?;
         }
         let (vhost, name, arguments) = (vhost.clone(), name.clone(), arguments.clone());
-        exchange_type.create(&ExchangeSpec { vhost, name, arguments }).map(Some)
+        broker.exchange_types().create(kind, &ExchangeSpec { vhost, name, arguments }).map(Some)
     }
 
     fn queue(&mut self, item: QueueItem) {

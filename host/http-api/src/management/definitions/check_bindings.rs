@@ -72,10 +72,10 @@ impl Checker<'_> {
         name: &ExchangeName,
     ) -> Result<Box<dyn Matcher>, String> {
         let kind = PREDECLARED.iter().find(|(predeclared, _)| *predeclared == name.as_str());
-        let kind = kind.and_then(|(_, kind)| self.api.broker.exchange_types().get(kind));
-        let kind = kind.ok_or_else(|| self.missing("exchange", vhost, name.as_str()))?;
+        let (_, kind) = kind.ok_or_else(|| self.missing("exchange", vhost, name.as_str()))?;
         let (vhost, name) = (vhost.clone(), name.clone());
-        kind.create(&ExchangeSpec { vhost, name, arguments: Arc::default() })
+        let spec = ExchangeSpec { vhost, name, arguments: Arc::default() };
+        self.api.broker.exchange_types().create(kind, &spec)
     }
 
     /// Where the binding leads: what is there, or what will be.
