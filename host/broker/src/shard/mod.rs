@@ -420,6 +420,12 @@ impl Shard {
         slot.queue.stats().ready
     }
 
+    /// How many queues there are, those included that no client knows.
+    #[cfg(test)]
+    fn queue_count(&self) -> usize {
+        self.slots.iter().flatten().count()
+    }
+
     /// The slot of a queue of this shard, if it is still that queue.
     fn slot(&mut self, id: QueueId) -> Option<&mut Slot> {
         let index = id.slot() as usize;

@@ -174,9 +174,10 @@ impl Shard {
         self.slot(queue).map(|slot| slot.queue.stats())
     }
 
-    /// Counts and state of every queue of this shard.
+    /// Counts and state of every queue of this shard that clients know.
     pub fn all_queue_stats(&self) -> Vec<(QueueId, QueueStats)> {
-        let slots = self.slots.iter().flatten();
+        let known = |slot: &&super::Slot| slot.queue.settings().delayed_for.is_none();
+        let slots = self.slots.iter().flatten().filter(known);
         slots.map(|slot| (slot.queue.id(), slot.queue.stats())).collect()
     }
 

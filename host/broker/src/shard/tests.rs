@@ -3,10 +3,12 @@
 
 mod dead_letter;
 mod declare;
+mod delayed;
 mod harness;
 mod lifetime;
 mod policies;
 mod publish;
+mod recall;
 mod remote;
 mod reply;
 mod restore;

@@ -1,6 +1,7 @@
 //! What a queue promises, rule by rule.
 
-use shunt_types::Properties;
+use proptest::prelude::*;
+use shunt_types::{ExchangeId, Properties, Value};
 
 use super::{message, plain, queue};
 use crate::queue::{ConsumerId, ConsumerOptions, Queue, QueueSettings, Settlement};
@@ -105,4 +106,65 @@ fn a_queue_that_was_long_keeps_no_memory_for_it() {
         assert!(queue.settle(delivery.id.unwrap(), Settlement::Ack));
     }
     assert!(queue.unacked.capacity() <= 4_096, "{}", queue.unacked.capacity());
+}
+
+/// Takes a message that asks to wait for that long.
+fn delay(queue: &mut Queue, now_ms: u64, delay_ms: u64, body: &str) {
+    let header = [("x-delay".to_owned(), Value::I64(delay_ms as i64))];
+    let properties =
+        Properties { headers: Some(header.into_iter().collect()), ..Properties::default() };
+    queue.enqueue(now_ms, message("m", &properties, body.as_bytes()));
+}
+
+proptest! {
+    #[test]
+    fn what_waits_comes_when_it_is_due_and_in_order(
+        steps in prop::collection::vec((0..50u64, 1..100u64), 1..80),
+    ) {
+        let settings =
+            QueueSettings { delayed_for: Some(ExchangeId(1)), ..QueueSettings::default() };
+        let mut queue = queue(settings);
+        let mut model = Vec::new();
+        let mut now_ms = 0;
+        let due = |queue: &mut Queue, model: &mut Vec<(u64, usize)>, now_ms: u64| {
+            queue.expire(now_ms);
+            let dead = queue.take_dead();
+            let got: Vec<usize> = dead
+                .iter()
+                .map(|dead| String::from_utf8_lossy(dead.message.body()).parse().unwrap())
+                .collect();
+            model.sort_unstable();
+            let expected: Vec<usize> = model
+                .extract_if(.., |(at, _)| *at <= now_ms)
+                .map(|(_, number)| number)
+                .collect();
+            (got, expected)
+        };
+        for (number, (later, delay_ms)) in steps.into_iter().enumerate() {
+            now_ms += later;
+            let (got, expected) = due(&mut queue, &mut model, now_ms);
+            prop_assert_eq!(got, expected);
+            delay(&mut queue, now_ms, delay_ms, &number.to_string());
+            model.push((now_ms + delay_ms, number));
+            let next = model.iter().map(|(at, _)| *at).min();
+            prop_assert_eq!(queue.next_deadline_ms(), next);
+            prop_assert_eq!(queue.stats().ready, model.len() as u64);
+        }
+        let (got, expected) = due(&mut queue, &mut model, now_ms + 100);
+        prop_assert_eq!(got, expected);
+        prop_assert_eq!(queue.stats().ready, 0);
+    }
+}
+
+#[test]
+fn sequences_of_what_waits_are_never_the_same() {
+    let mut waiting =
+        queue(QueueSettings { delayed_for: Some(ExchangeId(1)), ..QueueSettings::default() });
+    delay(&mut waiting, 0, 5, "first");
+    // As if four million had come meanwhile.
+    waiting.next_sequence = 1 << 22;
+    delay(&mut waiting, 0, 5, "second");
+    waiting.expire(5);
+    let bodies: Vec<_> = waiting.take_dead().iter().map(|d| d.message.body().to_vec()).collect();
+    assert_eq!(bodies, [b"first".to_vec(), b"second".to_vec()]);
 }
