@@ -28,7 +28,7 @@ pub use exchange_type::{
 };
 pub use failure::{Failure, FailureCause, OnFailure};
 pub use map::Map;
-pub use native::delay_ms;
+pub use native::{deduplication_value, delay_ms};
 pub use registry::ExchangeTypes;
 pub use resolve::{RouteFailure, Walk};
 pub use retention::Retention;

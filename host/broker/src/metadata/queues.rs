@@ -175,7 +175,7 @@ fn check_equivalent(
 }
 
 /// The arguments by which two declares of a classic queue may differ; others are not compared.
-const COMPARED: [&str; 12] = [
+const COMPARED: [&str; 13] = [
     "x-consumer-timeout",
     "x-expires",
     "x-message-ttl",
@@ -188,4 +188,5 @@ const COMPARED: [&str; 12] = [
     "x-queue-mode",
     "x-single-active-consumer",
     "x-queue-type",
+    "x-message-deduplication",
 ];

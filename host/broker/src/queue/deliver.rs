@@ -76,6 +76,7 @@ impl Queue {
             self.counts.delivered_no_ack -= 1;
         }
         self.counts.redelivered -= u64::from(delivery.redelivered);
+        self.remember(delivery.place.sequence, &delivery.message);
         let mut entry = Entry {
             sequence: delivery.place.sequence,
             expires_at_ms: delivery.place.expires_at_ms,
@@ -125,6 +126,7 @@ impl Queue {
         let purged = self.ready.len() as u64;
         self.note_purge();
         self.ready.clear();
+        self.forget_ready();
         purged
     }
 
@@ -142,6 +144,7 @@ impl Queue {
             stored: entry.stored,
         };
         if no_ack {
+            self.forget(entry.sequence);
             self.note_left(entry.sequence, entry.stored);
         } else {
             self.note_handed_out(&entry);

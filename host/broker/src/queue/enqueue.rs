@@ -14,7 +14,7 @@ pub enum Enqueued {
     Logged(Target),
     /// It is in the queue, and has to be written to the log so that memory need not hold it.
     Paged(Target),
-    /// The queue is full and refuses publishers.
+    /// The queue is full and refuses publishers, or has the same message already.
     Rejected,
 }
 
@@ -28,6 +28,9 @@ impl Queue {
     /// Takes a message in, at the end. Deliver what is deliverable before, where the queue
     /// [is bounded](Queue::is_bounded).
     pub fn enqueue(&mut self, now_ms: u64, message: Message) -> Enqueued {
+        if self.is_duplicate(&message) {
+            return Enqueued::Rejected;
+        }
         if self.is_bounded() && self.settings.overflow != Overflow::DropHead {
             let no_taker = !self.consumers.has_room();
             if no_taker && self.is_over(1, message.body().len() as u64) {
@@ -45,6 +48,7 @@ impl Queue {
             None => self.next_sequence,
         };
         self.next_sequence += 1;
+        self.remember(sequence, &message);
         let lane = self.ready.lane_of(message.priority());
         let target = Target { queue: self.log_uid(), sequence, expires_at_ms, redelivered: false };
         let enqueued = if self.keeps(&message) {
@@ -93,6 +97,7 @@ impl Queue {
 
     /// A message is dead: it leaves the queue for its dead-letter exchange, or for good.
     pub(super) fn bury(&mut self, entry: Entry, reason: DeathReason) {
+        self.forget(entry.sequence);
         if self.settings.dead_letter.is_some() || self.settings.delayed_for.is_some() {
             let left = self.left(entry.sequence, entry.stored);
             self.dead.push_back(Dead {

@@ -3,10 +3,12 @@
 //!
 //! One file a role: [`settings`] reads the arguments, [`ready`] keeps order and priority,
 //! [`consumers`] shares out, [`enqueue`], [`deliver`] and [`settle`] are a message's life,
-//! [`expire`] ends it by time, and [`delayed`] lets it wait for its time. [`logged`] is what the
-//! log is told, [`paging`] which messages are in memory.
+//! [`expire`] ends it by time, [`delayed`] lets it wait for its time, and [`deduplication`] keeps
+//! it from being here twice. [`logged`] is what the log is told, [`paging`] which messages are in
+//! memory.
 
 mod consumers;
+mod deduplication;
 mod delayed;
 mod deliver;
 mod enqueue;
@@ -34,6 +36,7 @@ pub use settings::{DeadLetterTarget, Overflow, QueueSettings};
 pub use settle::Settlement;
 
 use consumers::Consumers;
+use deduplication::Deduplication;
 use logged::QueueLog;
 pub(crate) use logged::{Kept, Stored};
 use paging::Paging;
@@ -160,6 +163,7 @@ pub struct Queue {
     /// What left for good and has a record, since it was last taken.
     left: Vec<Left>,
     paging: Paging,
+    deduplication: Option<Deduplication>,
     /// For a durable queue.
     log: Option<QueueLog>,
 }
@@ -171,6 +175,7 @@ impl Queue {
             id,
             ready: Ready::new(settings.max_priority),
             consumers: Consumers::new(settings.single_active_consumer),
+            deduplication: settings.deduplication.then(Deduplication::default),
             settings,
             next_sequence: 0,
             unacked: Slab::new(),

@@ -200,6 +200,7 @@ impl Queue {
             return false;
         }
         if let Some(entry) = self.ready.remove(sequence) {
+            self.forget(entry.sequence);
             self.note_left(entry.sequence, entry.stored);
         }
         true

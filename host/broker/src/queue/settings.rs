@@ -59,6 +59,8 @@ pub struct QueueSettings {
     pub dead_letter: Option<DeadLetterTarget>,
     /// `x-single-active-consumer`.
     pub single_active_consumer: bool,
+    /// `x-message-deduplication`.
+    pub deduplication: bool,
     /// The exchange whose delayed messages wait here, which routes them when they are due.
     pub delayed_for: Option<ExchangeId>,
 }
@@ -175,6 +177,7 @@ impl QueueSettings {
             overflow: overflow.unwrap_or_default(),
             dead_letter,
             single_active_consumer: flag("x-single-active-consumer")?,
+            deduplication: flag("x-message-deduplication")?,
             delayed_for: None,
         })
     }

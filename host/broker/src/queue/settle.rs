@@ -22,6 +22,7 @@ impl Queue {
         match settlement {
             Settlement::Ack => {
                 self.counts.acked += 1;
+                self.forget(unacked.entry.sequence);
                 self.note_left(unacked.entry.sequence, unacked.entry.stored);
             }
             Settlement::Requeue => {

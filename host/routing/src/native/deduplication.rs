@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use parking_lot::Mutex;
-use shunt_types::ValueRef;
 use shunt_types::limits::DEDUPLICATION_BYTES_MAX;
+use shunt_types::{PropertiesRef, ValueRef};
+use smallvec::SmallVec;
 
 use super::arguments;
 use super::comparable::comparable;
@@ -81,11 +82,10 @@ impl Matcher for DeduplicationMatcher {
         _topology: &dyn Topology,
         destinations: &mut Vec<Destination>,
     ) -> Result<(), Failure> {
-        if let Some(value) = header.properties.header("x-deduplication-header") {
+        if let Some(value) = deduplication_value(header.properties) {
             let own_ttl = header.properties.header("x-cache-ttl").and_then(milliseconds);
             let ttl = own_ttl.or(self.ttl_ms);
             let expires_at = ttl.map_or(u64::MAX, |ttl| header.now_ms.saturating_add(ttl));
-            let value = comparable(value);
             if !self.cache.lock().insert(&value, header.now_ms, expires_at) {
                 return Ok(());
             }
@@ -101,6 +101,15 @@ impl Matcher for DeduplicationMatcher {
     fn as_any(&self) -> &dyn Any {
         self
     }
+}
+
+/// The value of a message's header `x-deduplication-header`, in a form in which equal values are
+/// equal bytes.
+pub fn deduplication_value(properties: PropertiesRef<'_>) -> Option<SmallVec<[u8; 64]>> {
+    if properties.is_empty() {
+        return None;
+    }
+    properties.header("x-deduplication-header").map(comparable)
 }
 
 /// The header `x-cache-ttl`: a number, or a text of one; anything else is as if it were not

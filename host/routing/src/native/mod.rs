@@ -24,6 +24,7 @@ mod ranked;
 mod targets;
 mod tree;
 
+pub use deduplication::deduplication_value;
 pub use delayed_message::delay_ms;
 
 pub(crate) use consistent_hash::ConsistentHash;

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use shunt_types::{ExchangeId, Properties, Value};
 
 use super::{message, plain, queue};
-use crate::queue::{ConsumerId, ConsumerOptions, Queue, QueueSettings, Settlement};
+use crate::queue::{ConsumerId, ConsumerOptions, Enqueued, Queue, QueueSettings, Settlement};
 
 fn consumer(queue: &mut Queue, prefetch: u16, priority: i64) -> ConsumerId {
     queue.subscribe(ConsumerOptions { prefetch, priority, ..Default::default() }).unwrap()
@@ -128,10 +128,10 @@ proptest! {
         let mut now_ms = 0;
         let due = |queue: &mut Queue, model: &mut Vec<(u64, usize)>, now_ms: u64| {
             queue.expire(now_ms);
-            let dead = queue.take_dead();
+            let dead = queue.take_dead(usize::MAX);
             let got: Vec<usize> = dead
                 .iter()
-                .map(|dead| String::from_utf8_lossy(dead.message.body()).parse().unwrap())
+                .map(|dead| String::from_utf8_lossy(dead.message.as_ref().unwrap().body()).parse().unwrap())
                 .collect();
             model.sort_unstable();
             let expected: Vec<usize> = model
@@ -165,6 +165,64 @@ fn sequences_of_what_waits_are_never_the_same() {
     waiting.next_sequence = 1 << 22;
     delay(&mut waiting, 0, 5, "second");
     waiting.expire(5);
-    let bodies: Vec<_> = waiting.take_dead().iter().map(|d| d.message.body().to_vec()).collect();
+    let bodies: Vec<_> = waiting.take_dead(usize::MAX).iter().map(|d| d.message.as_ref().unwrap().body().to_vec()).collect();
     assert_eq!(bodies, [b"first".to_vec(), b"second".to_vec()]);
+}
+
+/// Offers a message with that value; whether the queue takes it.
+fn takes(queue: &mut Queue, value: i32) -> bool {
+    let header = [("x-deduplication-header".to_owned(), Value::I32(value))];
+    let headers = Some(header.into_iter().collect());
+    let properties = Properties { headers, ..Properties::default() };
+    queue.enqueue(0, message("m", &properties, b"")) != Enqueued::Rejected
+}
+
+#[test]
+fn a_value_is_in_the_queue_once_until_its_message_has_left() {
+    let settings =
+        || QueueSettings { deduplication: true, max_length: Some(2), ..Default::default() };
+    let mut queue = queue(settings());
+    assert!(takes(&mut queue, 1));
+    assert!(!takes(&mut queue, 1), "ready");
+    let (delivery, _) = queue.fetch(0, false).unwrap();
+    assert!(!takes(&mut queue, 1), "unacknowledged");
+    queue.settle(delivery.id.unwrap(), Settlement::Requeue);
+    assert!(!takes(&mut queue, 1), "returned");
+    for end in [Settlement::Ack, Settlement::Reject] {
+        let (delivery, _) = queue.fetch(0, false).unwrap();
+        queue.settle(delivery.id.unwrap(), end);
+        assert!(takes(&mut queue, 1), "{end:?}");
+    }
+    assert!(queue.fetch(0, true).is_some());
+    assert!(takes(&mut queue, 1), "handed out for good");
+    assert_ne!(queue.enqueue(0, plain("without")), Enqueued::Rejected);
+    assert_ne!(queue.enqueue(0, plain("without")), Enqueued::Rejected);
+    queue.enforce_bounds();
+    assert!(takes(&mut queue, 1), "dropped from the head");
+
+    queue.purge();
+    assert!(takes(&mut queue, 1), "purged");
+}
+
+#[test]
+fn what_was_handed_out_before_a_purge_is_still_there() {
+    let mut queue = queue(QueueSettings { deduplication: true, ..Default::default() });
+    assert!(takes(&mut queue, 1) && takes(&mut queue, 2));
+    let (delivery, _) = queue.fetch(0, false).unwrap();
+    queue.purge();
+    assert!(!takes(&mut queue, 1));
+    assert!(takes(&mut queue, 2));
+    queue.settle(delivery.id.unwrap(), Settlement::Ack);
+    assert!(takes(&mut queue, 1));
+}
+
+#[test]
+fn a_delivery_that_was_refused_is_still_there() {
+    let mut queue = queue(QueueSettings { deduplication: true, ..Default::default() });
+    let options = ConsumerOptions { no_ack: true, ..Default::default() };
+    queue.subscribe(options).unwrap();
+    assert!(takes(&mut queue, 1));
+    let (consumer, delivery) = queue.next_delivery(0).unwrap();
+    assert!(queue.undeliver(consumer, delivery).is_none());
+    assert!(!takes(&mut queue, 1));
 }

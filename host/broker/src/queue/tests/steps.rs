@@ -91,6 +91,7 @@ fn settings() -> impl Strategy<Value = QueueSettings> {
         prop::bool::weighted(0.3),
     );
     (bounds, kind, overflow).prop_map(|(bounds, kind, overflow)| QueueSettings {
+        deduplication: false,
         delayed_for: None,
         max_priority: kind.0,
         message_ttl_ms: kind.1,
