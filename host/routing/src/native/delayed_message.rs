@@ -93,6 +93,10 @@ impl Matcher for DelayedMatcher {
         self.inner.matches(header, topology, destinations)
     }
 
+    fn matches_by_topic(&self) -> bool {
+        self.inner.matches_by_topic()
+    }
+
     fn retention(&self) -> Option<Arc<dyn Retention>> {
         self.inner.retention()
     }
