@@ -165,7 +165,11 @@ fn sequences_of_what_waits_are_never_the_same() {
     waiting.next_sequence = 1 << 22;
     delay(&mut waiting, 0, 5, "second");
     waiting.expire(5);
-    let bodies: Vec<_> = waiting.take_dead(usize::MAX).iter().map(|d| d.message.as_ref().unwrap().body().to_vec()).collect();
+    let bodies: Vec<_> = waiting
+        .take_dead(usize::MAX)
+        .iter()
+        .map(|d| d.message.as_ref().unwrap().body().to_vec())
+        .collect();
     assert_eq!(bodies, [b"first".to_vec(), b"second".to_vec()]);
 }
 
