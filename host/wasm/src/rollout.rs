@@ -332,6 +332,8 @@ mod tests {
             properties: PropertiesRef::EMPTY,
             body_size: 0,
             user: "u",
+            now_ms: 0,
+            random: 0,
         })
     }
 

@@ -194,7 +194,16 @@ fn message<'p: 'h, 'h>(
         keys.push("");
     }
     let properties = PropertiesRef::decode(cursor.long()?).ok()?;
-    let header = Header { vhost, exchange, routing_keys: keys, properties, body_size, user };
+    let header = Header {
+        vhost,
+        exchange,
+        routing_keys: keys,
+        properties,
+        body_size,
+        user,
+        now_ms: time_ms,
+        random: 0,
+    };
     Some((number, time_ms, header))
 }
 

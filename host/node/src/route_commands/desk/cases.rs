@@ -199,6 +199,8 @@ impl CaseMessage {
             properties: PropertiesRef::decode(&self.properties).unwrap_or(PropertiesRef::EMPTY),
             body_size: self.body_size,
             user: &self.user,
+            now_ms: 0,
+            random: 0,
         })
     }
 }
