@@ -56,7 +56,7 @@ fn a_modulus_hash_stays_the_same_over_a_restart() {
     client.declare_exchange("m", "x-modulus-hash", "d", &[]).unwrap();
     let queues = ["c", "a", "b"];
     bind_all(&mut client, "m", &queues.map(|queue| (queue, "ignored")));
-    let mut round = |client: &mut Client| {
+    let round = |client: &mut Client| {
         for n in 0..60 {
             publish(client, "m", &format!("key-{n}"), &n.to_string());
         }
