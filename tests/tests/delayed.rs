@@ -229,7 +229,6 @@ fn messages_from_http_wait_too_and_listings_count_them() {
 /// wait for it. `cargo test -p shunt-tests --test black_box a_million -- --ignored --nocapture`.
 #[test]
 #[ignore = "takes minutes; it measures"]
-#[expect(clippy::print_stdout, reason = "its point")]
 fn a_million_messages_wait() {
     const COUNT: u64 = 1_000_000;
     let node = Node::start().unwrap();

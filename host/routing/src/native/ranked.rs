@@ -68,7 +68,7 @@ impl Ranked {
 
     /// The binding that evenly spread bits choose.
     pub(super) fn choose(&self, bits: u64) -> Option<Destination> {
-        self.nth((u128::from(bits) * u128::from(self.len()) >> 64) as u64)
+        self.nth(((u128::from(bits) * u128::from(self.len())) >> 64) as u64)
     }
 }
 
