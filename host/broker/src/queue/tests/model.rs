@@ -178,8 +178,9 @@ impl Model {
     }
 
     pub(super) fn refuses(&self, options: &ConsumerOptions) -> bool {
-        !self.consumers.is_empty()
-            && (options.exclusive || self.consumers.iter().any(|other| other.options.exclusive))
+        let any_is_exclusive = self.consumers.iter().any(|other| other.options.exclusive);
+        let contradicts = self.settings.single_active_consumer && options.exclusive;
+        contradicts || !self.consumers.is_empty() && (options.exclusive || any_is_exclusive)
     }
 
     pub(super) fn subscribe(&mut self, id: ConsumerId, options: ConsumerOptions) {

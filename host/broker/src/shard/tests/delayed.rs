@@ -220,8 +220,8 @@ fn a_declaration_must_agree_in_the_type_that_routes() {
     let error = world.exchange("d", "x-delayed-message", &delayed("topic")).unwrap_err();
     assert_eq!(
         error.explanation,
-        "inequivalent arg 'x-delayed-type' for exchange 'd' in vhost '/': received the value \
-         'topic' of type 'longstr' but current is the value 'direct' of type 'longstr'"
+        "inequivalent arg 'x-delayed-type' for exchange 'd' in vhost '/': received 'topic' but \
+         current is 'direct'"
     );
     let error = world.exchange("e", "x-delayed-message", &[]).unwrap_err();
     assert_eq!(
