@@ -75,7 +75,8 @@ fn a_rate_is_kept_and_what_is_unroutable_comes_back() {
     let node = Node::start().unwrap();
     let found = report(&node, &[], "-C 100 -r 500 -c 50 -a");
     assert_eq!((&found["received"], &found["confirmed"]), (&100.into(), &100.into()));
-    let options = "-C 30 -f mandatory -k nowhere --binding-key elsewhere --copies 0 -a";
+    // With confirms, which follow what comes back: without them a run ends with its last publish.
+    let options = "-C 30 -c 30 -f mandatory -k nowhere --binding-key elsewhere --copies 0 -a";
     assert_eq!(report(&node, &[], options)["returned"], 30);
 }
 
