@@ -18,6 +18,7 @@ mod errors;
 mod exchange_types;
 mod exchanges;
 mod garbage;
+mod hostile;
 mod http;
 mod lifecycle;
 mod limits;

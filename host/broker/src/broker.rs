@@ -13,6 +13,7 @@ use crate::alarms::Alarms;
 use crate::connections::Connections;
 use crate::counters::Counters;
 use crate::durable::MessageLog;
+use crate::gauges::Gauges;
 use crate::metadata::{
     Command, ConnectionId, ExchangeDefinition, PREDECLARED, QueueEntry, State, VhostState,
 };
@@ -51,6 +52,7 @@ pub struct Broker {
     replies: Replies,
     connections: Connections,
     node_name: OnceLock<String>,
+    gauges: Gauges,
 }
 
 impl Broker {
@@ -74,6 +76,7 @@ impl Broker {
             replies: Replies::default(),
             connections: Connections::default(),
             node_name: OnceLock::new(),
+            gauges: Gauges::default(),
         })
     }
 
@@ -94,6 +97,10 @@ impl Broker {
 
     pub(crate) fn replies(&self) -> &Replies {
         &self.replies
+    }
+
+    pub(crate) fn gauges(&self) -> &Gauges {
+        &self.gauges
     }
 
     pub(crate) fn messages(&self) -> &MessageLog {

@@ -20,6 +20,7 @@ mod broker;
 mod connections;
 mod counters;
 mod fifo;
+mod gauges;
 mod replies;
 mod shard;
 mod vhost;

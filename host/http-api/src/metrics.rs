@@ -220,6 +220,19 @@ fn deployed(page: &mut Page, routes: &[RouteView]) {
             page.sample("shunt_route_failures_total", &labels, *count);
         }
     }
+    let name = "shunt_route_cache_lookups_total";
+    page.family(name, "counter", "Looks for an answer that a route gave before");
+    for (route, version, counters) in versions() {
+        for (result, count) in [("hit", counters.cache_hits), ("miss", counters.cache_misses)] {
+            let labels = [
+                ("vhost", &*route.vhost),
+                ("route", &*route.name),
+                ("version", &*version),
+                ("result", result),
+            ];
+            page.sample(name, &labels, count);
+        }
+    }
     page.family("shunt_route_cpu_seconds_total", "counter", "Processor time of a route's calls");
     for (route, version, counters) in versions() {
         let labels = [("vhost", &*route.vhost), ("route", &*route.name), ("version", &*version)];

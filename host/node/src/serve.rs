@@ -26,7 +26,7 @@ use crate::clock::SystemClock;
 use crate::metadata::{self, Contents, LoggedAccess, MetadataLog, StoredRoutes};
 use crate::output;
 use crate::recovery_report::RecoveryReport;
-use crate::routes::{RegistryPort, RouteLogs, watch_canaries};
+use crate::routes::{BrokerLoads, RegistryPort, RouteLogs, watch_canaries};
 use crate::settings::Settings;
 use crate::watch::{Watch, memory_budget};
 
@@ -105,6 +105,7 @@ impl Node {
             clock: clock.clone(),
             log: log.clone(),
         });
+        routes.serve_loads(Arc::new(BrokerLoads(Arc::downgrade(&broker))));
         let (message_writer, recovery) = open_messages(&folder, settings, clock.clone(), &broker)?;
         broker.set_recovery(recovery);
         {
@@ -312,12 +313,19 @@ fn limits(settings: &Settings) -> RouteLimits {
     let routes = &settings.routes;
     RouteLimits {
         call_cpu_time_us: routes.call_cpu_time_us,
+        setup_cpu_time_us: routes.setup_cpu_time_us,
         memory_bytes: routes.memory_bytes,
+        component_memory_bytes: routes.component_memory_bytes,
+        table_elements: routes.table_elements_max,
         module_bytes: routes.module_bytes_max,
         log_bytes_per_second: routes.log_bytes_per_s,
         answer_bytes: routes.answer_bytes_max,
         destinations: routes.destinations_max,
-        ..RouteLimits::default()
+        state_bytes: routes.state_bytes_max,
+        instances: routes.instances_max,
+        cache_entries: routes.cache_entries,
+        breaker_failures: routes.breaker_failures,
+        breaker_pause_ms: routes.breaker_pause_ms,
     }
 }
 

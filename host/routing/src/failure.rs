@@ -89,6 +89,10 @@ pub enum OnFailure {
     Nack,
     /// To the alternate exchange, with headers that say why.
     Alternate,
+    /// The version of the route that decided before decides; if that one fails too, as
+    /// [`OnFailure::Nack`]. It is the exchange type that asks the version: the walk sees the
+    /// failure of both.
+    Previous,
 }
 
 impl OnFailure {
@@ -100,9 +104,10 @@ impl OnFailure {
         match text {
             "nack" => Ok(Self::Nack),
             "alternate" => Ok(Self::Alternate),
-            other => {
-                Err(format!("invalid arg 'x-on-failure': '{other}', must be 'nack' or 'alternate'"))
-            }
+            "previous" => Ok(Self::Previous),
+            other => Err(format!(
+                "invalid arg 'x-on-failure': '{other}', must be 'nack', 'alternate' or 'previous'"
+            )),
         }
     }
 }

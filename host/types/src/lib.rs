@@ -21,6 +21,7 @@
 pub mod limits;
 
 mod error;
+mod gauge;
 mod id;
 mod message;
 mod name;
@@ -31,6 +32,7 @@ mod value;
 mod wire;
 
 pub use error::{AmqpError, MethodId};
+pub use gauge::{QueueGauge, QueueLoad};
 pub use id::{DeliveryId, ExchangeId, QueueId, ShardId};
 pub use message::{Message, MessageBody, MessageError};
 pub use name::{ExchangeName, NameError, QueueName, VhostName};

@@ -68,6 +68,7 @@ impl Routes {
         route.set_recorder(None);
         // Files that stay behind are removed by the next trace of that name.
         let _ = trace::remove(&self.trace_directory(&route));
+        route.previous.store(None);
         local::changed();
         drop(route);
         self.prune();
@@ -121,13 +122,16 @@ impl Routes {
         };
         edit(&mut deployed, &mut active);
         self.store.put(&stored(route, &deployed, active.as_deref()))?;
+        let previous = deployed.previous();
         *route.deployed.lock() = deployed;
+        // Before the active one: the version that goes is there to fall back to at once.
+        route.previous.store(previous);
         if active.as_ref().map(Arc::as_ptr) != before.as_ref().map(Arc::as_ptr) {
             route.active.store(active);
             // Another version decides, by hand or by promotion: there is nothing to compare with.
             route.end_rollout();
-            local::changed();
         }
+        local::changed();
         Ok(())
     }
 

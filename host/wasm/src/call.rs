@@ -18,8 +18,7 @@ pub(crate) fn store(
     room: Room,
     ticker: &Arc<Ticker>,
 ) -> Store<Guest> {
-    let guest = Guest::new(room, Arc::clone(&terms.log), terms.granted);
-    let mut store = Store::new(engine, guest);
+    let mut store = Store::new(engine, Guest::new(room, terms));
     store.limiter(|guest| &mut guest.room);
     if !fuel {
         let ticker = Arc::clone(ticker);

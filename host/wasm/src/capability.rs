@@ -1,10 +1,9 @@
-//! What a route may use of the world, and the ports behind it.
+//! What a route may use of the world, and the port behind it.
 
 use std::fmt;
+use std::sync::Arc;
 
-use shunt_types::QueueId;
-
-use crate::log::RouteRef;
+use shunt_types::{QueueGauge, QueueId};
 
 /// Something that a module can't have unless it declares it and the deployment grants it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -36,12 +35,6 @@ impl Capability {
     /// The capability of that name.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|capability| capability.name() == name)
-    }
-
-    /// Whether this version of the broker can serve it. The ports of the others stand in this
-    /// file, so that what they need from the broker is known.
-    pub fn is_supported(self) -> bool {
-        matches!(self, Self::Clock | Self::Random)
     }
 }
 
@@ -88,31 +81,11 @@ impl FromIterator<Capability> for Capabilities {
     }
 }
 
-/// How full a queue is, as `load` shows it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct QueueLoad {
-    /// Messages ready for delivery.
-    pub ready: u64,
-    /// Messages delivered and not settled.
-    pub unacked: u64,
-    /// Consumers.
-    pub consumers: u32,
-}
-
-/// The port behind the capability `load`: a snapshot that costs no lock, since it is asked while
-/// a message is being routed.
+/// The port behind the capability `load`.
 pub trait QueueLoads: Send + Sync {
-    /// The queue's load; `None` where there is no such queue on this node.
-    fn load(&self, queue: QueueId) -> Option<QueueLoad>;
-}
-
-/// The port behind the capability `state`: one small map for each route, bounded by the broker.
-pub trait RouteState: Send + Sync {
-    /// Appends the value of `key` to `out`; `false` where there is none.
-    fn get(&self, route: &RouteRef, key: &[u8], out: &mut Vec<u8>) -> bool;
-
-    /// Sets `key`; an empty value removes it. `false` where the route's limit would be passed.
-    fn put(&self, route: &RouteRef, key: &[u8], value: &[u8]) -> bool;
+    /// The gauge of a queue, which its shard keeps; `None` where there is no such queue on this
+    /// node. Asked when an instance learns its exchange's bindings, never for a message.
+    fn gauge(&self, queue: QueueId) -> Option<Arc<QueueGauge>>;
 }
 
 #[cfg(test)]

@@ -155,6 +155,11 @@ impl CoreInstance {
         answer::route(self.memory.data(&self.store), packed, &self.limits, take)
     }
 
+    /// What the host keeps for the instance.
+    pub(crate) fn guest_mut(&mut self) -> &mut Guest {
+        self.store.data_mut()
+    }
+
     /// Fuel that the last call left.
     pub(crate) fn fuel_left(&self) -> u64 {
         self.store.get_fuel().unwrap_or(0)

@@ -18,6 +18,10 @@ pub struct RouteCounters {
     pub calls: u64,
     /// Failures, in the order of [`FailureCause::ALL`].
     pub failures: [u64; CAUSES],
+    /// Calls that were answered from the cache, without the module.
+    pub cache_hits: u64,
+    /// Calls that looked into the cache in vain.
+    pub cache_misses: u64,
     /// Processor time of the calls, in nanoseconds; estimated from one call in 64.
     pub cpu_time_ns: u64,
     /// Time that passed during the calls, in nanoseconds; estimated likewise.
@@ -42,6 +46,8 @@ impl RouteCounters {
 pub(crate) struct Counts {
     calls: AtomicU64,
     failures: [AtomicU64; CAUSES],
+    cache_hits: AtomicU64,
+    cache_misses: AtomicU64,
     sampled: AtomicU64,
     cpu_time_ns: AtomicU64,
     wall_time_ns: AtomicU64,
@@ -70,11 +76,27 @@ impl Counts {
         add(&self.failures[cause.index()], 1);
     }
 
+    /// Calls so far.
+    pub(crate) fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
+    #[inline]
+    pub(crate) fn cache_hit(&self) {
+        add(&self.cache_hits, 1);
+    }
+
+    pub(crate) fn cache_miss(&self) {
+        add(&self.cache_misses, 1);
+    }
+
     fn merge(&self, other: &Self) {
         add(&self.calls, other.calls.load(Ordering::Relaxed));
         for (mine, theirs) in self.failures.iter().zip(&other.failures) {
             add(mine, theirs.load(Ordering::Relaxed));
         }
+        add(&self.cache_hits, other.cache_hits.load(Ordering::Relaxed));
+        add(&self.cache_misses, other.cache_misses.load(Ordering::Relaxed));
         add(&self.sampled, other.sampled.load(Ordering::Relaxed));
         add(&self.cpu_time_ns, other.cpu_time_ns.load(Ordering::Relaxed));
         add(&self.wall_time_ns, other.wall_time_ns.load(Ordering::Relaxed));
@@ -125,6 +147,8 @@ impl Counters {
         RouteCounters {
             calls,
             failures: sum.failures.map(AtomicU64::into_inner),
+            cache_hits: sum.cache_hits.into_inner(),
+            cache_misses: sum.cache_misses.into_inner(),
             cpu_time_ns: scaled(sum.cpu_time_ns),
             wall_time_ns: scaled(sum.wall_time_ns),
         }

@@ -1,10 +1,13 @@
 //! A dry run: one decision of a route, with nothing delivered and nothing counted.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use shunt_routing::{Binding, Destination, ExchangeSpec, Failure, Header};
+use shunt_types::QueueGauge;
 
 use crate::answer::Pick;
+use crate::capability::Capabilities;
 use crate::clock;
 use crate::error::RouteError;
 use crate::exchange::{bound, permitted, unknown_queue};
@@ -113,6 +116,7 @@ impl Routes {
         measured: &mut Measured,
     ) -> Result<(), Failure> {
         let mut instance = Instance::new(prepared, terms, Arc::clone(&self.runtime.ticker))?;
+        instance.watch(self.current_gauges(terms.granted, request.bindings));
         instance.configure(request.exchange)?;
         for binding in request.bindings {
             instance.check_binding(binding)?;
@@ -137,6 +141,28 @@ impl Routes {
         let fuel = terms.limits.call_cpu_time_us.saturating_mul(FUEL_PER_US);
         measured.fuel = fuel.saturating_sub(instance.fuel_left());
         decided
+    }
+}
+
+/// How long a dry run waits for the loads of queues that nobody looked at before, in tries of a
+/// millisecond.
+const LOADS_TRIES: u32 = 100;
+
+impl Routes {
+    /// The gauges of the bound queues, once their shards have set them.
+    fn current_gauges(
+        &self,
+        granted: Capabilities,
+        bindings: &[Arc<Binding>],
+    ) -> Vec<Option<Arc<QueueGauge>>> {
+        let gauges = self.runtime.gauges(granted, bindings);
+        for _ in 0..LOADS_TRIES {
+            if gauges.iter().flatten().all(|gauge| gauge.is_set()) {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        gauges
     }
 }
 

@@ -1,14 +1,17 @@
 //! The two engines of a process, and the thread that ticks their epoch.
 
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::{JoinHandle, Thread};
 use std::time::Duration;
 
+use shunt_routing::{Binding, Destination};
+use shunt_types::QueueGauge;
 use wasmtime::{Config, Engine, EngineWeak, Linker};
 
 use crate::artifact::compatibility;
+use crate::capability::{Capabilities, Capability, QueueLoads};
 use crate::guest::Guest;
 use crate::{component, imports, wasi};
 
@@ -38,6 +41,8 @@ pub(crate) struct Runtime {
     /// Dry runs.
     pub(crate) dry_runs: Sandbox,
     pub(crate) ticker: Arc<Ticker>,
+    /// How full queues are, once there is a broker that has queues.
+    pub(crate) loads: OnceLock<Arc<dyn QueueLoads>>,
 }
 
 impl Runtime {
@@ -45,7 +50,23 @@ impl Runtime {
         let calls = Sandbox::new(false)?;
         let dry_runs = Sandbox::new(true)?;
         let ticker = Arc::new(Ticker::start(calls.engine.weak())?);
-        Ok(Self { calls, dry_runs, ticker })
+        Ok(Self { calls, dry_runs, ticker, loads: OnceLock::new() })
+    }
+
+    /// The gauges of the queues that bindings lead to, where a route may see them.
+    pub(crate) fn gauges(
+        &self,
+        granted: Capabilities,
+        bindings: &[Arc<Binding>],
+    ) -> Vec<Option<Arc<QueueGauge>>> {
+        let Some(loads) = self.loads.get().filter(|_| granted.contains(Capability::Load)) else {
+            return Vec::new();
+        };
+        let gauge = |binding: &Arc<Binding>| match binding.destination {
+            Destination::Queue(queue) => loads.gauge(queue),
+            Destination::Exchange(_) => None,
+        };
+        bindings.iter().map(gauge).collect()
     }
 }
 

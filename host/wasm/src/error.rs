@@ -82,9 +82,6 @@ pub enum DeployError {
     /// The module wants a capability that the deployment doesn't grant.
     #[error("the module wants the capability '{0}', which is not granted")]
     NotGranted(Capability),
-    /// A capability that this version can't serve.
-    #[error("the capability '{0}' is not supported by this version of shunt")]
-    Unsupported(Capability),
     /// A capability that doesn't exist.
     #[error("unknown capability '{0}'")]
     UnknownCapability(String),

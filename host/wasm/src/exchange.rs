@@ -11,10 +11,13 @@ use shunt_routing::{
 use shunt_types::Value;
 
 use crate::answer::{Pick, bad};
+use crate::answers::Found;
 use crate::clock;
 use crate::engine::Runtime;
-use crate::local::{self, Local, Role};
+use crate::list::BindingList;
+use crate::local::{self, Local, Ready, Role};
 use crate::registry::Routes;
+use crate::state::StateMap;
 use crate::store::Destinations;
 use crate::version::Route;
 
@@ -49,10 +52,9 @@ impl ExchangeType for XWasm {
         let name = text(spec, ROUTE)?.ok_or_else(|| {
             format!("an exchange of type 'x-wasm' needs the argument '{ROUTE}', a route's name")
         })?;
-        if let Some(policy) = text(spec, ON_FAILURE)? {
-            OnFailure::parse(policy)?;
-        }
-        let exchange = Arc::new(RouteExchange::new(&self.routes, spec, name));
+        let policy = text(spec, ON_FAILURE)?.map(OnFailure::parse).transpose()?;
+        let exchange = RouteExchange::new(&self.routes, spec, name, policy.unwrap_or_default());
+        let exchange = Arc::new(exchange);
         if !self.routes.is_recovering()
             && let Err(reason) = exchange.check()
         {
@@ -61,7 +63,7 @@ impl ExchangeType for XWasm {
             self.routes.prune();
             return Err(reason);
         }
-        let bindings = Arc::default();
+        let bindings = BindingList::default();
         Ok(Box::new(RouteMatcher { exchange, bindings, revision: next_revision() }))
     }
 }
@@ -87,17 +89,26 @@ fn next_revision() -> u64 {
 /// What all matchers of one exchange share.
 pub(crate) struct RouteExchange {
     pub(crate) id: u64,
+    on_failure: OnFailure,
+    /// The map of routes with the capability `state`.
+    pub(crate) state: Arc<StateMap>,
     pub(crate) route: Arc<Route>,
     pub(crate) spec: ExchangeSpec,
     pub(crate) runtime: Arc<Runtime>,
 }
 
 impl RouteExchange {
-    fn new(routes: &Routes, spec: &ExchangeSpec, route: &str) -> Self {
+    fn new(routes: &Routes, spec: &ExchangeSpec, route: &str, on_failure: OnFailure) -> Self {
         let route = routes.route(&spec.vhost, route);
         route.exchanges.fetch_add(1, Ordering::Relaxed);
-        let id = NEXT_ID.fetch_add(1, Ordering::Relaxed);
-        Self { id, route, spec: spec.clone(), runtime: Arc::clone(&routes.runtime) }
+        Self {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            on_failure,
+            state: Arc::default(),
+            route,
+            spec: spec.clone(),
+            runtime: Arc::clone(&routes.runtime),
+        }
     }
 
     /// Whether the route takes the exchange; its reason is the client's.
@@ -106,8 +117,10 @@ impl RouteExchange {
         let active = route.active.load_full().ok_or_else(|| {
             format!("no active route '{}' in vhost '{}'", route.name, route.vhost)
         })?;
-        let configured =
-            active.instance(&self.runtime.ticker).and_then(|mut live| live.configure(&self.spec));
+        let configured = active.instance(&self.runtime.ticker).and_then(|mut live| {
+            live.share(&self.state);
+            live.configure(&self.spec)
+        });
         configured.map_err(|failure| reason(&route.name, &failure))
     }
 }
@@ -131,7 +144,7 @@ fn reason(route: &str, failure: &Failure) -> String {
 pub(crate) struct RouteMatcher {
     pub(crate) exchange: Arc<RouteExchange>,
     /// In the order in which they were bound; a binding's place is its index for the route.
-    pub(crate) bindings: Arc<Vec<Arc<Binding>>>,
+    pub(crate) bindings: BindingList,
     pub(crate) revision: u64,
 }
 
@@ -146,12 +159,12 @@ impl Matcher for RouteMatcher {
     }
 
     fn bind(&mut self, binding: &Arc<Binding>) {
-        Arc::make_mut(&mut self.bindings).push(Arc::clone(binding));
+        self.bindings.push(binding);
         self.revision = next_revision();
     }
 
     fn unbind(&mut self, binding: &Binding) {
-        Arc::make_mut(&mut self.bindings).retain(|bound| **bound != *binding);
+        self.bindings.remove(binding);
         self.revision = next_revision();
     }
 
@@ -161,16 +174,25 @@ impl Matcher for RouteMatcher {
         topology: &dyn Topology,
         destinations: &mut Vec<Destination>,
     ) -> Result<(), Failure> {
-        if self.exchange.route.is_observed.load(Ordering::Relaxed) {
-            return self.observed(header, topology, destinations);
+        let before = destinations.len();
+        let decided = if self.exchange.route.is_observed.load(Ordering::Relaxed) {
+            self.observed(header, topology, destinations)
+        } else {
+            self.decide(Role::Active, header, topology, destinations)
+        };
+        if decided.is_err() && self.exchange.on_failure == OnFailure::Previous {
+            destinations.truncate(before);
+            if self.decide(Role::Previous, header, topology, destinations).is_ok() {
+                return Ok(());
+            }
         }
-        self.decide(Role::Active, header, topology, destinations)
+        decided
     }
 
     fn boxed_clone(&self) -> Box<dyn Matcher> {
         Box::new(Self {
             exchange: Arc::clone(&self.exchange),
-            bindings: Arc::clone(&self.bindings),
+            bindings: self.bindings.clone(),
             revision: self.revision,
         })
     }
@@ -215,29 +237,62 @@ impl RouteMatcher {
         topology: &dyn Topology,
         destinations: &mut Vec<Destination>,
     ) -> Result<(), Failure> {
-        let bindings = self.bindings.as_slice();
-        let (live, version) = local.ready(&self.exchange, bindings, self.revision)?;
+        let Ready { live, answers, version, counts } =
+            local.ready(&self.exchange, &self.bindings, self.revision)?;
         let fields = &version.module()?.description.reads;
+        let mut missing = None;
+        let mut answers = answers;
+        if let Some(answers) = answers.as_deref_mut() {
+            match answers.find(fields, header) {
+                Found::Answer(answer) => {
+                    counts.cache_hit();
+                    destinations.extend_from_slice(answer);
+                    return Ok(());
+                }
+                Found::Missing(place) => missing = Some(place),
+                Found::Nothing => {}
+            }
+        }
+        let before = destinations.len();
+        let mut names_queues = false;
         live.route(fields, header, |pick| {
             destinations.push(match pick {
-                Pick::Binding(index) => bound(bindings, index)?.destination,
+                Pick::Binding(index) => self.bound(index)?,
                 Pick::Queue(name) => {
+                    names_queues = true;
                     permitted(version.destinations, name)?;
                     let queue = topology.queue(name).ok_or_else(|| unknown_queue(name))?;
                     Destination::Queue(queue)
                 }
             });
             Ok(())
-        })
+        })?;
+        if let (Some(place), Some(answers)) = (missing, answers) {
+            counts.cache_miss();
+            // What a name stands for changes without the bindings.
+            if !names_queues && !live.has_logged() {
+                answers.keep(&place, &destinations[before..]);
+            }
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn bound(&self, index: u64) -> Result<Destination, Failure> {
+        let binding = usize::try_from(index).ok().and_then(|index| self.bindings.get(index));
+        let binding = binding.ok_or_else(|| no_binding(index, self.bindings.len()))?;
+        Ok(binding.destination)
     }
 }
 
+fn no_binding(index: u64, bindings: usize) -> Failure {
+    bad(format!("index {index}, and the exchange has {bindings} bindings"))
+}
+
 /// The binding at an index that a guest gave.
-#[inline]
 pub(crate) fn bound(bindings: &[Arc<Binding>], index: u64) -> Result<&Arc<Binding>, Failure> {
-    usize::try_from(index).ok().and_then(|index| bindings.get(index)).ok_or_else(|| {
-        bad(format!("index {index}, and the exchange has {} bindings", bindings.len()))
-    })
+    let binding = usize::try_from(index).ok().and_then(|index| bindings.get(index));
+    binding.ok_or_else(|| no_binding(index, bindings.len()))
 }
 
 /// Whether a route with this setting may name a queue.

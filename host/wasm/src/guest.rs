@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use shunt_types::{QueueGauge, QueueLoad};
 use wasmtime::{Caller, Extern, Memory, ResourceLimiter};
 
 use crate::capability::{Capabilities, Capability};
 use crate::clock;
+use crate::instance::Terms;
 use crate::limits::{COMPONENT_PARTS_MAX, LOG_LINE_BYTES_MAX, RouteLimits};
 use crate::log::{LogGate, LogLevel};
+use crate::state::StateMap;
 
 /// The host's side of an instance.
 pub(crate) struct Guest {
@@ -19,6 +22,14 @@ pub(crate) struct Guest {
     pub(crate) budget: Budget,
     /// Unix milliseconds as this call sees them; 0 until it asks.
     pub(crate) now_ms: u64,
+    /// This call wrote to the log: another one with the same fields shall write again.
+    pub(crate) has_logged: bool,
+    /// The gauges of the bound queues, by the bindings' indexes; empty without the capability.
+    pub(crate) loads: Vec<Option<Arc<QueueGauge>>>,
+    /// The map of the exchange that the instance decides for; until it has one, and in a dry run,
+    /// a map of its own.
+    pub(crate) state: Arc<StateMap>,
+    state_bytes: usize,
     random: SplitMix,
     /// What was written to standard output and error since the last line end.
     output: Vec<u8>,
@@ -52,7 +63,8 @@ impl Budget {
 }
 
 impl Guest {
-    pub(crate) fn new(room: Room, log: Arc<LogGate>, granted: Capabilities) -> Self {
+    pub(crate) fn new(room: Room, terms: &Terms) -> Self {
+        let granted = terms.granted;
         let random = if granted.contains(Capability::Random) {
             SplitMix::seeded_by_system()
         } else {
@@ -60,11 +72,15 @@ impl Guest {
         };
         Self {
             room,
-            log,
+            log: Arc::clone(&terms.log),
             granted,
             memory: None,
             budget: Budget::default(),
             now_ms: 0,
+            has_logged: false,
+            loads: Vec::new(),
+            state: Arc::default(),
+            state_bytes: usize::try_from(terms.limits.state_bytes).unwrap_or(usize::MAX),
             random,
             output: Vec::new(),
             output_level: LogLevel::Info,
@@ -76,6 +92,7 @@ impl Guest {
     pub(crate) fn begin_call(&mut self, limit_ns: u64) {
         self.budget = Budget { limit_ns, since_ns: 0 };
         self.room.refused = false;
+        self.has_logged = false;
         self.now_ms = 0;
     }
 
@@ -99,9 +116,21 @@ impl Guest {
         self.now_ms
     }
 
+    /// The load of the queue that a binding leads to.
+    pub(crate) fn load(&self, binding: u32) -> Option<QueueLoad> {
+        let gauge = self.loads.get(usize::try_from(binding).ok()?)?.as_ref()?;
+        Some(gauge.get())
+    }
+
+    /// Sets a key of the state; whether there was room.
+    pub(crate) fn put_state(&self, key: &[u8], value: &[u8]) -> bool {
+        self.state.put(key, value, self.state_bytes)
+    }
+
     /// Takes what the guest writes to its standard output or error; a line goes to the log.
     pub(crate) fn write_output(&mut self, level: LogLevel, bytes: &[u8]) {
         self.output_level = level;
+        self.has_logged = true;
         for &byte in bytes {
             if byte == b'\n' || self.output.len() == LOG_LINE_BYTES_MAX {
                 self.flush();

@@ -1,5 +1,6 @@
 //! The functions that a guest may import from `shunt`, and AssemblyScript's `env.abort`.
 
+use smallvec::SmallVec;
 use wasmtime::{Caller, Linker};
 
 use crate::abi::HOST;
@@ -17,6 +18,9 @@ pub(crate) fn link(linker: &mut Linker<Guest>) -> wasmtime::Result<()> {
     linker.func_wrap(HOST, "random", |mut caller: Caller<'_, Guest>| {
         caller.data_mut().next_random() as i64
     })?;
+    linker.func_wrap(HOST, "queue_load", queue_load)?;
+    linker.func_wrap(HOST, "state_get", state_get)?;
+    linker.func_wrap(HOST, "state_put", state_put)?;
     linker.func_wrap("env", "abort", abort)?;
     Ok(())
 }
@@ -29,7 +33,52 @@ fn log(
 ) -> wasmtime::Result<()> {
     let (bytes, guest) = guest_bytes(&mut caller, address, length)?;
     guest.log.write(LogLevel::of_guest(level), bytes);
+    guest.has_logged = true;
     Ok(())
+}
+
+/// -1 where the index is no queue, or there is no such number.
+fn queue_load(caller: Caller<'_, Guest>, index: i32, what: i32) -> i64 {
+    let Some(load) = caller.data().load(index as u32) else { return -1 };
+    match what {
+        0 => load.ready as i64,
+        1 => load.unacked as i64,
+        2 => load.consumers.into(),
+        _ => -1,
+    }
+}
+
+/// The value's length, -1 if there is none; nothing is written if it doesn't fit.
+fn state_get(
+    mut caller: Caller<'_, Guest>,
+    key: i32,
+    key_length: i32,
+    out: i32,
+    capacity: i32,
+) -> wasmtime::Result<i32> {
+    let (key, guest) = guest_bytes(&mut caller, key, key_length)?;
+    let Some(value) = guest.state.get(key) else { return Ok(-1) };
+    // The limit of the whole map is far below what an i32 can say.
+    let length = value.len() as i32;
+    if value.len() <= capacity as u32 as usize {
+        guest_bytes(&mut caller, out, length)?.0.copy_from_slice(&value);
+    }
+    Ok(length)
+}
+
+/// 0, or -1 over the limit.
+fn state_put(
+    mut caller: Caller<'_, Guest>,
+    key: i32,
+    key_length: i32,
+    value: i32,
+    value_length: i32,
+) -> wasmtime::Result<i32> {
+    // Both lie in the guest's memory, of which one view at a time can be had.
+    let key: SmallVec<[u8; 64]> =
+        SmallVec::from_slice(guest_bytes(&mut caller, key, key_length)?.0);
+    let (value, guest) = guest_bytes(&mut caller, value, value_length)?;
+    Ok(if guest.put_state(&key, value) { 0 } else { -1 })
 }
 
 /// AssemblyScript's `abort(message, file, line, column)`: strings are UTF-16, their length in

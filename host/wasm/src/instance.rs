@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use shunt_routing::{Binding, ExchangeSpec, Failure, FailureCause, Header};
+use shunt_types::QueueGauge;
 
 use crate::answer::Pick;
 use crate::capability::Capabilities;
@@ -15,6 +16,7 @@ use crate::fields::Field;
 use crate::limits::RouteLimits;
 use crate::log::LogGate;
 use crate::module::Prepared;
+use crate::state::StateMap;
 
 /// What an instance may use.
 pub(crate) struct Terms {
@@ -97,6 +99,21 @@ impl Instance {
         take: impl FnMut(Pick<'_>) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         each!(self, live => live.route(fields, header, take))
+    }
+
+    /// Gives the instance the map of its exchange.
+    pub(crate) fn share(&mut self, state: &Arc<StateMap>) {
+        each!(self, live => live.guest_mut()).state = Arc::clone(state);
+    }
+
+    /// Shows the instance how full the queues are that the bindings lead to.
+    pub(crate) fn watch(&mut self, loads: Vec<Option<Arc<QueueGauge>>>) {
+        each!(self, live => live.guest_mut()).loads = loads;
+    }
+
+    /// Whether the last call wrote to the log.
+    pub(crate) fn has_logged(&mut self) -> bool {
+        each!(self, live => live.guest_mut()).has_logged
     }
 
     /// Fuel that the last call left.

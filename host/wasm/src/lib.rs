@@ -18,7 +18,9 @@
 mod abi;
 mod activation;
 mod answer;
+mod answers;
 mod artifact;
+mod breaker;
 mod call;
 mod capability;
 mod clock;
@@ -40,6 +42,7 @@ mod guest;
 mod imports;
 mod instance;
 mod limits;
+mod list;
 mod local;
 mod log;
 mod module;
@@ -50,6 +53,7 @@ mod replay;
 mod restore;
 mod rollout;
 mod rollouts;
+mod state;
 mod store;
 mod times;
 mod trace;
@@ -61,7 +65,7 @@ mod wasi;
 #[cfg(test)]
 mod tests;
 
-pub use capability::{Capabilities, Capability, QueueLoad, QueueLoads, RouteState};
+pub use capability::{Capabilities, Capability, QueueLoads};
 pub use counters::RouteCounters;
 pub use deploy::{DeployRequest, Deployment};
 pub use desk::{Desk, DeskExchange, DeskRoute, Metering};

@@ -25,7 +25,7 @@ const KIB: u64 = 1024;
 const MIB: u64 = 1024 * KIB;
 
 macro_rules! limits {
-    ($($(#[$doc:meta])* $name:ident: $default:expr, at most $maximum:expr;)*) => {
+    ($($(#[$doc:meta])* $name:ident: $default:expr, $minimum:literal to $maximum:expr;)*) => {
         /// The limits in force for a route. [`RouteLimits::default`] has the defaults of a node;
         /// every limit has a hard maximum that neither node nor route can pass.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ macro_rules! limits {
             /// # Errors
             /// The first limit that is zero or above.
             pub fn check(&self) -> Result<(), LimitError> {
-                $(check(stringify!($name), self.$name, $maximum)?;)*
+                $(check(stringify!($name), self.$name, $minimum, $maximum)?;)*
                 Ok(())
             }
 
@@ -102,33 +102,44 @@ macro_rules! limits {
 
 limits! {
     /// Processor time of one call for a message, in microseconds.
-    call_cpu_time_us: 5_000, at most 1_000_000;
+    call_cpu_time_us: 5_000, 1 to 1_000_000;
     /// Processor time of one call that isn't for a message (start, describe, configure,
     /// check-binding, bindings), in microseconds.
-    setup_cpu_time_us: 200_000, at most 10_000_000;
+    setup_cpu_time_us: 200_000, 1 to 10_000_000;
     /// Linear memory of one instance of a core module, in bytes. Given for a route that is a
     /// component, it is that one's limit.
-    memory_bytes: 16 * MIB, at most 1024 * MIB;
+    memory_bytes: 16 * MIB, 1 to 1024 * MIB;
     /// Linear memory of one instance of a component, in bytes: a language's whole runtime may be
     /// in it.
-    component_memory_bytes: 128 * MIB, at most 1024 * MIB;
+    component_memory_bytes: 128 * MIB, 1 to 1024 * MIB;
     /// Elements of all tables of one instance.
-    table_elements: 20_000, at most 1_000_000;
+    table_elements: 20_000, 1 to 1_000_000;
     /// Size of the uploaded module, in bytes.
-    module_bytes: 32 * MIB, at most 256 * MIB;
+    module_bytes: 32 * MIB, 1 to 256 * MIB;
     /// Size of one answer, in bytes.
-    answer_bytes: 64 * KIB, at most 16 * MIB;
+    answer_bytes: 64 * KIB, 1 to 16 * MIB;
     /// Destinations in one answer.
-    destinations: 10_000, at most 100_000;
+    destinations: 10_000, 1 to 100_000;
     /// Log text of all instances of a version, in bytes a second; more is dropped and counted.
-    log_bytes_per_second: 64 * KIB, at most 16 * MIB;
+    log_bytes_per_second: 64 * KIB, 1 to 16 * MIB;
+    /// Keys and values of the map of one exchange (capability `state`), in bytes, with what the
+    /// host needs for each entry.
+    state_bytes: MIB, 1 to 256 * MIB;
+    /// Answers of a route without capabilities that each thread keeps for an exchange; 0 keeps
+    /// none.
+    cache_entries: 256, 0 to 65_536;
+    /// Traps, timeouts and wants of memory within ten seconds, at least half of all calls, after
+    /// which a thread stops calling the route for an exchange.
+    breaker_failures: 100, 1 to 1_000_000_000;
+    /// How long it stops, in milliseconds.
+    breaker_pause_ms: 1_000, 1 to 3_600_000;
     /// Live instances of one version, over all exchanges and threads.
-    instances: 1_024, at most 65_536;
+    instances: 1_024, 1 to 65_536;
 }
 
-fn check(name: &'static str, value: u64, maximum: u64) -> Result<(), LimitError> {
+fn check(name: &'static str, value: u64, minimum: u64, maximum: u64) -> Result<(), LimitError> {
     match value {
-        0 => Err(LimitError::Zero(name)),
+        value if value < minimum => Err(LimitError::Zero(name)),
         value if value > maximum => Err(LimitError::AboveMaximum { name, value, maximum }),
         _ => Ok(()),
     }
@@ -141,6 +152,14 @@ pub(crate) const DETAIL_BYTES_MAX: usize = 1024;
 /// Core instances, and tables, and memories, that one component may be made of. CPython has 38
 /// core modules.
 pub(crate) const COMPONENT_PARTS_MAX: usize = 256;
+/// What an entry of a route's state counts beside its key and its value.
+pub(crate) const STATE_ENTRY_BYTES: usize = 64;
+/// Time in which the failures that open a breaker are counted.
+pub(crate) const BREAKER_WINDOW_NS: u64 = 10_000_000_000;
+/// Bytes of the fields of a message whose answer is kept.
+pub(crate) const ANSWER_KEY_BYTES_MAX: usize = 512;
+/// Destinations of an answer that is kept.
+pub(crate) const ANSWER_DESTINATIONS_MAX: usize = 64;
 /// Fields that a module may declare.
 pub(crate) const READS_MAX: usize = 256;
 /// Units of fuel that a dry run allows for a microsecond of the processor-time limit: a little

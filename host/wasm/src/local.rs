@@ -11,12 +11,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use arc_swap::{ArcSwapOption, Cache};
-use shunt_routing::{Binding, Failure, FailureCause};
+use shunt_routing::{Failure, FailureCause};
 
+use crate::answers::Answers;
+use crate::breaker::Breaker;
+use crate::capability::Capabilities;
 use crate::clock;
 use crate::counters::{Counters, Counts};
 use crate::exchange::RouteExchange;
 use crate::limits::SETUP_RETRY_NS;
+use crate::list::BindingList;
+use crate::log::LogLevel;
 use crate::version::{Live, Route, Version};
 
 thread_local! {
@@ -51,22 +56,25 @@ pub(crate) enum Role {
     Candidate,
     /// Its answers are looked at, and go nowhere.
     Shadow,
+    /// It decided before, and decides where the active one fails.
+    Previous,
 }
 
 impl Role {
-    const COUNT: u64 = 3;
+    const COUNT: u64 = 4;
 
     /// Where the version stands that has this role.
     fn version(self, route: &Route) -> &Arc<ArcSwapOption<Version>> {
         match self {
             Self::Active => &route.active,
             Self::Candidate | Self::Shadow => &route.candidate,
+            Self::Previous => &route.previous,
         }
     }
 
     fn counters(self, version: &Version) -> &Counters {
         match self {
-            Self::Active | Self::Candidate => &version.counters,
+            Self::Active | Self::Candidate | Self::Previous => &version.counters,
             Self::Shadow => &version.shadow_counters,
         }
     }
@@ -115,6 +123,7 @@ pub(crate) struct Local {
     active: Cache<Arc<ArcSwapOption<Version>>, Option<Arc<Version>>>,
     pub(crate) version: Arc<Version>,
     pub(crate) counts: Arc<Counts>,
+    breaker: Breaker,
     state: State,
 }
 
@@ -124,6 +133,9 @@ enum State {
         live: Box<Live>,
         /// The bindings that the instance knows; 0 for none yet.
         revision: u64,
+        /// What it answered under these bindings; none for a route that is no function of its
+        /// fields.
+        answers: Option<Box<Answers>>,
     },
     /// The instance couldn't be made. It isn't tried again for each message: a set-up that runs
     /// into its time limit would take the whole thread.
@@ -159,9 +171,11 @@ pub(crate) fn with<R>(
 
 #[cold]
 fn inactive(exchange: &RouteExchange, role: Role) -> Box<Failure> {
-    if role != Role::Active {
+    match role {
+        Role::Active => {}
         // The rollout has just ended.
-        return unavailable("there is no candidate");
+        Role::Candidate | Role::Shadow => return unavailable("there is no candidate"),
+        Role::Previous => return unavailable("no version decided before"),
     }
     exchange.route.unavailable.fetch_add(1, Ordering::Relaxed);
     unavailable(&format!("no version of route '{}' is active", exchange.route.name))
@@ -180,7 +194,9 @@ impl Local {
         let version = Arc::clone(active.load().as_ref()?);
         let counts = role.counters(&version).open();
         let exchange = Arc::downgrade(exchange);
-        Some(Self { exchange, role, active, version, counts, state: State::Empty })
+        let breaker = Breaker::new(&version.terms.limits);
+        let state = State::Empty;
+        Some(Self { exchange, role, active, version, counts, breaker, state })
     }
 
     /// Whether the version still decides; nothing where none does.
@@ -191,34 +207,48 @@ impl Local {
     }
 
     fn is_needed(&self) -> bool {
-        self.exchange.upgrade().is_some_and(|exchange| {
-            let version = self.role.version(&exchange.route).load();
-            version.as_ref().is_some_and(|version| Arc::ptr_eq(version, &self.version))
-        })
+        let decides = |active: &Arc<Version>| Arc::ptr_eq(active, &self.version);
+        self.exchange.strong_count() > 0
+            && self.active.arc_swap().load().as_ref().is_some_and(decides)
     }
 
-    /// The instance, configured and with the bindings of that revision.
+    /// The instance, configured and with the bindings of that revision, and its answers.
     #[inline]
     pub(crate) fn ready(
         &mut self,
         exchange: &RouteExchange,
-        bindings: &[Arc<Binding>],
+        bindings: &BindingList,
         wanted: u64,
-    ) -> Result<(&mut Live, &Version), Failure> {
+    ) -> Result<Ready<'_>, Failure> {
+        if self.breaker.is_tripped() {
+            self.check_breaker()?;
+        }
         if !matches!(&self.state, State::Ready { revision, .. } if *revision == wanted) {
             self.prepare(exchange, bindings, wanted)?;
         }
         match &mut self.state {
-            State::Ready { live, .. } => Ok((live, &self.version)),
+            State::Ready { live, answers, .. } => {
+                let answers = answers.as_deref_mut();
+                Ok(Ready { live, answers, version: &self.version, counts: &self.counts })
+            }
             _ => Err(Failure::new(FailureCause::Unavailable, "there is no instance")),
         }
+    }
+
+    #[cold]
+    fn check_breaker(&mut self) -> Result<(), Failure> {
+        if !self.breaker.is_open(clock::monotonic_ns()) {
+            return Ok(());
+        }
+        let detail = "the route failed too often and rests: 'breaker_failures'";
+        Err(Failure::new(FailureCause::Unavailable, detail))
     }
 
     #[cold]
     fn prepare(
         &mut self,
         exchange: &RouteExchange,
-        bindings: &[Arc<Binding>],
+        bindings: &BindingList,
         wanted: u64,
     ) -> Result<(), Failure> {
         if let State::Failed { failure, revision, retry_at_ns } = &self.state
@@ -227,11 +257,20 @@ impl Local {
         {
             return Err(failure.clone());
         }
-        let prepared = self.configured(exchange).and_then(|live| live.bindings(bindings));
+        let bindings: Vec<_> = bindings.iter().cloned().collect();
+        let loads = exchange.runtime.gauges(self.version.terms.granted, &bindings);
+        let prepared = self.configured(exchange).and_then(|live| {
+            live.watch(loads);
+            live.bindings(&bindings)
+        });
         match prepared {
             Ok(()) => {
-                if let State::Ready { revision, .. } = &mut self.state {
+                let limits = &self.version.terms.limits;
+                let is_function = self.version.terms.granted == Capabilities::NONE;
+                if let State::Ready { revision, answers, .. } = &mut self.state {
                     *revision = wanted;
+                    let entries = if is_function { limits.cache_entries } else { 0 };
+                    *answers = Answers::new(entries).map(Box::new);
                 }
                 Ok(())
             }
@@ -248,8 +287,12 @@ impl Local {
     pub(crate) fn configured(&mut self, exchange: &RouteExchange) -> Result<&mut Live, Failure> {
         if !matches!(self.state, State::Ready { .. }) {
             let mut live = Box::new(self.version.instance(&exchange.runtime.ticker)?);
+            // What a shadow writes goes nowhere either.
+            if self.role != Role::Shadow {
+                live.share(&exchange.state);
+            }
             live.configure(&exchange.spec)?;
-            self.state = State::Ready { live, revision: 0 };
+            self.state = State::Ready { live, revision: 0, answers: None };
         }
         match &mut self.state {
             State::Ready { live, .. } => Ok(live),
@@ -257,9 +300,19 @@ impl Local {
         }
     }
 
-    /// Throws the instance away if the failure left it unfit.
+    /// Throws the instance away if the failure left it unfit, and lets a route rest that keeps
+    /// failing so.
     #[cold]
     pub(crate) fn after(&mut self, failure: Failure) -> Box<Failure> {
+        let is_costly = matches!(
+            failure.cause,
+            FailureCause::Trap | FailureCause::Timeout | FailureCause::Memory
+        );
+        if is_costly && self.breaker.failed(clock::monotonic_ns(), self.counts.calls()) {
+            let pause_ms = self.version.terms.limits.breaker_pause_ms;
+            let text = format!("it failed too often and rests for {pause_ms} ms; last: {failure}");
+            self.version.terms.log.write(LogLevel::Error, text.as_bytes());
+        }
         if let State::Ready { live, .. } = &self.state
             && live.is_unfit(failure.cause)
         {
@@ -267,6 +320,14 @@ impl Local {
         }
         Box::new(failure)
     }
+}
+
+/// What a thread decides with.
+pub(crate) struct Ready<'a> {
+    pub(crate) live: &'a mut Live,
+    pub(crate) answers: Option<&'a mut Answers>,
+    pub(crate) version: &'a Version,
+    pub(crate) counts: &'a Counts,
 }
 
 impl Drop for Local {

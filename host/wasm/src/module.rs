@@ -80,10 +80,7 @@ impl RouteModule {
                 return Err(DeployError::Undeclared { import, capability });
             }
         }
-        for capability in wants.iter().chain(granted.iter()) {
-            if !capability.is_supported() {
-                return Err(DeployError::Unsupported(capability));
-            }
+        for capability in wants.iter() {
             if !granted.contains(capability) {
                 return Err(DeployError::NotGranted(capability));
             }

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use shunt_types::VhostName;
 
 use crate::artifact::Artifacts;
-use crate::capability::Capabilities;
+use crate::capability::{Capabilities, QueueLoads};
 use crate::engine::Runtime;
 use crate::error::RouteError;
 use crate::files::ModuleFiles;
@@ -95,6 +95,13 @@ impl Routes {
             routes.restore(stored);
         }
         Ok(Arc::new(routes))
+    }
+
+    /// Shows routes with the capability `load` how full queues are; before that, and if never
+    /// called, they see none. Only the first call counts.
+    pub fn serve_loads(&self, loads: Arc<dyn QueueLoads>) {
+        // A second one would be the same broker's.
+        let _ = self.runtime.loads.set(loads);
     }
 
     /// To be held while exchanges are restored at start.

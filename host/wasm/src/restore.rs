@@ -33,7 +33,9 @@ impl Routes {
             route.begin_rollout(Rollout::Canary(canary), candidate);
         }
         let (previous, last_version) = (stored.previous, stored.last_version);
-        *route.deployed.lock() = Deployed { versions, previous, canary, last_version };
+        let deployed = Deployed { versions, previous, canary, last_version };
+        route.previous.store(deployed.previous());
+        *route.deployed.lock() = deployed;
     }
 
     fn restore_version(&self, route: RouteRef, kept: StoredVersion) -> Arc<Version> {

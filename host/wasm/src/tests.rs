@@ -1,9 +1,14 @@
 //! Routes from deploy to decision, with guests written in WebAssembly text.
 
 mod activation;
+mod cache;
+mod capabilities;
 mod component;
 mod deploy;
 mod dry_run;
 mod hostile;
+mod policy;
 mod rollouts;
 mod world;
+
+pub(crate) use world::queue;

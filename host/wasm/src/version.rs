@@ -36,6 +36,8 @@ pub(crate) struct Route {
     pub(crate) recorder: ArcSwapOption<Recorder>,
     /// Whether there is a rollout or a recorder: all that a message looks at where there is not.
     pub(crate) is_observed: AtomicBool,
+    /// The version that decided before, for exchanges whose failure policy is `previous`.
+    pub(crate) previous: Arc<ArcSwapOption<Version>>,
     /// Messages that found no active version.
     pub(crate) unavailable: AtomicU64,
     /// Exchanges that name the route.
@@ -82,10 +84,19 @@ impl Route {
             last_rollout: Mutex::default(),
             recorder: ArcSwapOption::empty(),
             is_observed: AtomicBool::new(false),
+            previous: Arc::default(),
             unavailable: AtomicU64::new(0),
             exchanges: AtomicUsize::new(0),
             deployed: Mutex::default(),
         }
+    }
+}
+
+impl Deployed {
+    /// The version that decided before.
+    pub(crate) fn previous(&self) -> Option<Arc<Version>> {
+        let is_previous = |known: &&Arc<Version>| Some(known.route.version) == self.previous;
+        self.versions.iter().find(is_previous).cloned()
     }
 }
 

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use shunt_types::{Message, QueueId, ShardId};
+use shunt_types::{Message, QueueGauge, QueueId, QueueLoad, ShardId};
 
 pub use inbox::{Inbox, Task};
 use inbox::{PublishBatch, PublishItem};
@@ -52,6 +52,20 @@ struct Slot {
     has_letters: bool,
     /// This slot's entry among the deadlines; `u64::MAX` for none.
     deadline_ms: u64,
+    /// Shows the queue's load, where somebody looks at it.
+    gauge: Option<Arc<QueueGauge>>,
+}
+
+impl Slot {
+    fn show_load(&self) {
+        let Some(gauge) = &self.gauge else { return };
+        let stats = self.queue.stats();
+        gauge.set(QueueLoad {
+            ready: stats.ready,
+            unacked: stats.unacked,
+            consumers: u32::try_from(stats.consumers).unwrap_or(u32::MAX),
+        });
+    }
 }
 
 /// The queues of one thread. Not shared: other threads post to its [`Inbox`].
@@ -324,6 +338,7 @@ impl Shard {
         }
         slot.queue.expire(now_ms);
         slot.queue.enforce_bounds();
+        slot.show_load();
         // What is due and was left for later waits for the next millisecond.
         if let Some(deadline) = slot.queue.next_deadline_ms().map(|at| at.max(now_ms + 1))
             && deadline < slot.deadline_ms
@@ -394,6 +409,7 @@ impl Shard {
             is_dirty: false,
             has_letters: false,
             deadline_ms: u64::MAX,
+            gauge: None,
         });
         // A queue that nobody ever uses expires too.
         self.mark_dirty(creation.id.slot());

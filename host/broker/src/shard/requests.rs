@@ -1,7 +1,9 @@
 //! What is asked of one queue outside the path of a message: consume, fetch, purge, delete,
 //! counts. Each runs on the queue's own shard.
 
-use shunt_types::{AmqpError, DeliveryId, QueueId};
+use std::sync::Arc;
+
+use shunt_types::{AmqpError, DeliveryId, QueueGauge, QueueId};
 
 use super::Shard;
 use crate::ports::{ConsumerSink, Delivery};
@@ -140,7 +142,9 @@ impl Shard {
     pub fn purge(&mut self, queue: QueueId) -> Result<u64, AmqpError> {
         self.append_journal();
         self.catch_up(queue);
-        let purged = self.slot(queue).ok_or_else(gone)?.queue.purge();
+        let slot = self.slot(queue).ok_or_else(gone)?;
+        let purged = slot.queue.purge();
+        slot.show_load();
         self.collect(queue.slot());
         Ok(purged)
     }
@@ -200,6 +204,14 @@ impl Shard {
     fn catch_up(&mut self, queue: QueueId) {
         if self.slot(queue).is_some_and(|slot| slot.is_dirty) {
             self.deal(queue.slot());
+        }
+    }
+
+    /// Shows a queue's load from now on; a queue that is gone shows nothing.
+    pub(crate) fn watch(&mut self, queue: QueueId, gauge: Arc<QueueGauge>) {
+        if let Some(slot) = self.slot(queue) {
+            slot.gauge = Some(gauge);
+            slot.show_load();
         }
     }
 

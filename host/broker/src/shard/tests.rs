@@ -4,6 +4,7 @@
 mod dead_letter;
 mod declare;
 mod delayed;
+mod gauges;
 mod harness;
 mod lifetime;
 mod policies;

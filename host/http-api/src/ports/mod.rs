@@ -201,6 +201,10 @@ pub struct RouteCountersView {
     pub calls: u64,
     /// Failures by cause; every cause of the contract stands here.
     pub failures: BTreeMap<&'static str, u64>,
+    /// Messages of them that an answer given before decided.
+    pub cache_hits: u64,
+    /// Messages of them for which such an answer was looked for in vain.
+    pub cache_misses: u64,
     /// Processor time of its calls, in nanoseconds.
     pub cpu_time_ns: u64,
 }

@@ -469,6 +469,8 @@ impl RoutesPort for TestRoutes {
             counters: RouteCountersView {
                 calls: 3,
                 failures: [("trap", 1)].into(),
+                cache_hits: 2,
+                cache_misses: 1,
                 cpu_time_ns: 2_000_000_000,
             },
         });

@@ -65,6 +65,7 @@ async fn metrics_have_rabbitmqs_names() {
         "rabbitmq_global_messages_confirmed_total 1",
         "rabbitmq_global_messages_routed_total 1",
         "shunt_route_calls_total{vhost=\"/\",route=\"r\",version=\"1\"} 3",
+        "shunt_route_cache_lookups_total{vhost=\"/\",route=\"r\",version=\"1\",result=\"hit\"} 2",
         "shunt_route_failures_total{vhost=\"/\",route=\"r\",version=\"1\",cause=\"trap\"} 1",
         "shunt_route_cpu_seconds_total{vhost=\"/\",route=\"r\",version=\"1\"} 2",
     ] {

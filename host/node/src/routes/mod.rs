@@ -5,7 +5,7 @@ mod life;
 mod logs;
 mod rollout;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use shunt_broker::ports::Clock;
 use shunt_http_api::{
@@ -14,14 +14,26 @@ use shunt_http_api::{
     RouteVersionView, RouteView, RoutesPort,
 };
 use shunt_routing::{Binding, Destination, ExchangeSpec, FailureCause, Header, Topology};
-use shunt_types::{ExchangeId, ExchangeName, PropertiesRef, QueueId, ShardId, VhostName};
+use shunt_types::{
+    ExchangeId, ExchangeName, PropertiesRef, QueueGauge, QueueId, ShardId, VhostName,
+};
 use shunt_wasm::{
     Capabilities, DeployError, DeployRequest, Destinations, DryRunRequest, ErrorKind,
-    LimitOverrides, RouteError, Routes, VersionView,
+    LimitOverrides, QueueLoads, RouteError, Routes, VersionView,
 };
 
 pub(crate) use logs::RouteLogs;
 pub(crate) use rollout::{replay_view, watch as watch_canaries};
+
+/// How full the broker's queues are, for routes that may see it. The broker holds the registry
+/// of routes, which must not hold the broker.
+pub(crate) struct BrokerLoads(pub(crate) Weak<shunt_broker::Broker>);
+
+impl QueueLoads for BrokerLoads {
+    fn gauge(&self, queue: QueueId) -> Option<Arc<QueueGauge>> {
+        self.0.upgrade()?.gauge(queue)
+    }
+}
 
 /// The registry as the HTTP API sees it.
 pub(crate) struct RegistryPort {
@@ -123,15 +135,19 @@ impl RoutesPort for RegistryPort {
             name: ExchangeName::new(&dry_run.exchange).map_err(|error| invalid(&error))?,
             arguments: Arc::new(dry_run.arguments),
         };
+        let topology = self.broker.vhost(vhost.as_str()).map(|vhost| vhost.topology());
+        let queue_id = |name: &str| topology.as_ref().and_then(|topology| topology.queue(name));
         let bindings: Vec<Arc<Binding>> = dry_run
             .bindings
             .into_iter()
             .enumerate()
             .map(|(index, binding)| {
                 Arc::new(Binding {
-                    // A dry run delivers nothing, so that any id will do.
+                    // A dry run delivers nothing, so that any id will do; that of a queue which is
+                    // there shows its load, that of no shard none.
                     destination: if binding.is_queue {
-                        Destination::Queue(QueueId::new(ShardId(0), index as u32, 0))
+                        let nowhere = || QueueId::new(NO_SHARD, index as u32, 0);
+                        Destination::Queue(queue_id(&binding.destination).unwrap_or_else(nowhere))
                     } else {
                         Destination::Exchange(ExchangeId(index as u64))
                     },
@@ -141,9 +157,7 @@ impl RoutesPort for RegistryPort {
                 })
             })
             .collect();
-        let topology = self.broker.vhost(vhost.as_str()).map(|vhost| vhost.topology());
-        let queue_exists =
-            |name: &str| topology.as_ref().is_some_and(|topology| topology.queue(name).is_some());
+        let queue_exists = |name: &str| queue_id(name).is_some();
         let request = DryRunRequest {
             name: &dry_run.name,
             version: dry_run.version,
@@ -187,6 +201,9 @@ impl RoutesPort for RegistryPort {
         })
     }
 }
+
+/// More shards than a node can have.
+const NO_SHARD: ShardId = ShardId(u8::MAX as u16);
 
 impl RegistryPort {
     /// An exchange that names the route.
@@ -264,6 +281,8 @@ fn version_view(version: VersionView) -> RouteVersionView {
         counters: RouteCountersView {
             calls: version.counters.calls,
             failures,
+            cache_hits: version.counters.cache_hits,
+            cache_misses: version.counters.cache_misses,
             cpu_time_ns: version.counters.cpu_time_ns,
         },
     }

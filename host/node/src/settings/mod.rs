@@ -138,8 +138,14 @@ settings! {
     routes: RouteSettings {
         /// Processor time of one call, in microseconds.
         call_cpu_time_us: u64 = 5_000, 1..=1_000_000;
-        /// Linear memory of one instance, in bytes.
+        /// Processor time of one call that is not for a message, in microseconds.
+        setup_cpu_time_us: u64 = 200_000, 1..=10_000_000;
+        /// Linear memory of one instance of a core module, in bytes.
         memory_bytes: u64 = 16 * MIB, 64 * KIB..=1024 * MIB;
+        /// Linear memory of one instance of a component, in bytes.
+        component_memory_bytes: u64 = 128 * MIB, 64 * KIB..=1024 * MIB;
+        /// Elements of all tables of one instance.
+        table_elements_max: u64 = 20_000, 1..=1_000_000;
         /// Size of an uploaded module, in bytes.
         module_bytes_max: u64 = 32 * MIB, 1..=256 * MIB;
         /// Log text of all instances of a version, in bytes a second; more is dropped.
@@ -148,6 +154,16 @@ settings! {
         answer_bytes_max: u64 = 64 * KIB, 1..=16 * MIB;
         /// Destinations in one answer.
         destinations_max: u64 = 10_000, 1..=100_000;
+        /// Keys and values that the routes of one exchange may keep, in bytes.
+        state_bytes_max: u64 = MIB, 1..=256 * MIB;
+        /// Live instances of one version.
+        instances_max: u64 = 1_024, 1..=65_536;
+        /// Answers that each thread keeps for an exchange; 0 keeps none.
+        cache_entries: u64 = 256, 0..=65_536;
+        /// Traps, timeouts and wants of memory within ten seconds after which a route rests.
+        breaker_failures: u64 = 100, 1..=1_000_000_000;
+        /// How long it rests, in milliseconds.
+        breaker_pause_ms: u64 = 1_000, 1..=3_600_000;
     }
     /// The node's own log.
     log: LogSettings {

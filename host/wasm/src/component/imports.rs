@@ -3,7 +3,7 @@
 use wasmtime::component::HasSelf;
 
 use super::Linker;
-use super::contract::shunt::route::{clock, host, random, types};
+use super::contract::shunt::route::{clock, host, load, random, state, types};
 use crate::guest::Guest;
 use crate::log::LogLevel;
 
@@ -13,6 +13,8 @@ pub(super) fn link(linker: &mut Linker) -> wasmtime::Result<()> {
     host::add_to_linker::<_, HasSelf<Guest>>(linker, |guest| guest)?;
     clock::add_to_linker::<_, HasSelf<Guest>>(linker, |guest| guest)?;
     random::add_to_linker::<_, HasSelf<Guest>>(linker, |guest| guest)?;
+    load::add_to_linker::<_, HasSelf<Guest>>(linker, |guest| guest)?;
+    state::add_to_linker::<_, HasSelf<Guest>>(linker, |guest| guest)?;
     Ok(())
 }
 
@@ -28,6 +30,7 @@ impl host::Host for Guest {
             host::Level::Error => LogLevel::Error,
         };
         self.log.write(level, text.as_bytes());
+        self.has_logged = true;
     }
 }
 
@@ -40,5 +43,25 @@ impl clock::Host for Guest {
 impl random::Host for Guest {
     fn random(&mut self) -> u64 {
         self.next_random()
+    }
+}
+
+impl load::Host for Guest {
+    fn of(&mut self, binding: u32) -> Option<load::QueueLoad> {
+        self.load(binding).map(|load| load::QueueLoad {
+            ready: load.ready,
+            unacked: load.unacked,
+            consumers: load.consumers,
+        })
+    }
+}
+
+impl state::Host for Guest {
+    fn get(&mut self, key: Vec<u8>) -> Option<Vec<u8>> {
+        self.state.get(&key).map(|value| value.to_vec())
+    }
+
+    fn put(&mut self, key: Vec<u8>, value: Vec<u8>) -> Result<(), ()> {
+        if self.put_state(&key, &value) { Ok(()) } else { Err(()) }
     }
 }

@@ -314,7 +314,7 @@ fn a_list_that_is_small_in_the_guest_and_large_in_the_host() {
         "(global.set $at (i32.const 4096))
          (loop $l
            (i32.store (global.get $at) (i32.const 1))
-           (i32.store offset=4 (global.get $at) (i32.const 65536))
+           (i32.store offset=4 (global.get $at) (i32.const 70000))
            (i32.store offset=8 (global.get $at) (i32.const 60000))
            (global.set $at (i32.add (global.get $at) (i32.const 12)))
            (br_if $l (i32.lt_u (global.get $at) (i32.const 64096))))

@@ -215,7 +215,7 @@ pub(super) fn spec(arguments: &[(&str, &str)]) -> ExchangeSpec {
     }
 }
 
-pub(super) fn queue(slot: u32) -> Destination {
+pub(crate) fn queue(slot: u32) -> Destination {
     Destination::Queue(QueueId::new(ShardId(0), slot, 0))
 }
 

@@ -9,11 +9,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use shunt_routing::{Binding, ExchangeSpec, Header};
+use shunt_routing::{ExchangeSpec, Header};
 
 use super::format;
 use crate::clock;
 use crate::fields::Field;
+use crate::list::BindingList;
 
 /// How often the buffer is written.
 const FLUSH_INTERVAL: Duration = Duration::from_millis(100);
@@ -94,7 +95,7 @@ pub(crate) struct Source<'a> {
     pub(crate) id: u64,
     pub(crate) revision: u64,
     pub(crate) spec: &'a ExchangeSpec,
-    pub(crate) bindings: &'a [Arc<Binding>],
+    pub(crate) bindings: &'a BindingList,
 }
 
 impl Recorder {
@@ -254,7 +255,8 @@ impl Buffer {
                 let spec = source.spec;
                 let (name, arguments) = (spec.name.as_str(), &spec.arguments);
                 let bytes = &mut self.bytes;
-                format::put_exchange(bytes, number as u16, name, arguments, source.bindings);
+                let bindings: Vec<_> = source.bindings.iter().cloned().collect();
+                format::put_exchange(bytes, number as u16, name, arguments, &bindings);
                 number
             }
         };
