@@ -147,6 +147,8 @@ mod tests {
             properties: PropertiesRef::EMPTY,
             body_size: 0,
             user: "u",
+            now_ms: 0,
+            random: 0,
         };
         match answers.find(&[Field::RoutingKey], &header) {
             Found::Answer(destinations) => Ok(destinations.to_vec()),
