@@ -3,6 +3,7 @@
 mod commands;
 mod desk;
 mod failures;
+mod guards;
 mod recipes;
 mod registry;
 mod rollout;

@@ -35,12 +35,12 @@ mod v1;
 
 pub use json::{JsonMap, properties_from_json, table_from_json};
 pub use ports::{
-    AccessPort, RouteCanaryRequest, RouteCanarySettings, RouteCanarySide, RouteCanaryView,
-    RouteCountersView, RouteDeploy, RouteDeployed, RouteDestinations, RouteDifference, RouteDryRun,
-    RouteDryRunBinding, RouteDryRunDestination, RouteDryRunFailure, RouteDryRunOutcome,
-    RouteLifePort, RouteLogLine, RouteLogPage, RouteLogRecord, RoutePortError,
-    RouteReplayDestination, RouteReplayMove, RouteReplayRequest, RouteReplaySide, RouteReplayValue,
-    RouteReplayView, RouteRolloutEnd, RouteRolloutPort, RouteShadowRequest, RouteShadowView,
-    RouteTraceRequest, RouteTraceView, RouteVersionView, RouteView, RoutesPort,
+    AccessPort, RouteActivated, RouteCanaryRequest, RouteCanarySettings, RouteCanarySide,
+    RouteCanaryView, RouteCountersView, RouteDeploy, RouteDeployed, RouteDestinations,
+    RouteDifference, RouteDryRun, RouteDryRunBinding, RouteDryRunDestination, RouteDryRunFailure,
+    RouteDryRunOutcome, RouteGuardCheck, RouteLifePort, RouteLogLine, RouteLogPage, RouteLogRecord,
+    RoutePortError, RouteReplayDestination, RouteReplayMove, RouteReplayRequest, RouteReplaySide,
+    RouteReplayValue, RouteReplayView, RouteRolloutEnd, RouteRolloutPort, RouteShadowRequest,
+    RouteShadowView, RouteTraceRequest, RouteTraceView, RouteVersionView, RouteView, RoutesPort,
 };
 pub use server::{HttpApi, HttpOptions, HttpSettings, openapi_json};

@@ -220,6 +220,19 @@ fn deployed(page: &mut Page, routes: &[RouteView]) {
             page.sample("shunt_route_failures_total", &labels, *count);
         }
     }
+    let name = "shunt_route_guard_broken_total";
+    page.family(name, "counter", "Answers of a route that broke a guard, by its name");
+    for (route, version, counters) in versions() {
+        for (guard, count) in &counters.guard_breaks {
+            let labels = [
+                ("vhost", &*route.vhost),
+                ("route", &*route.name),
+                ("version", &*version),
+                ("guard", &**guard),
+            ];
+            page.sample(name, &labels, *count);
+        }
+    }
     let name = "shunt_route_cache_lookups_total";
     page.family(name, "counter", "Looks for an answer that a route gave before");
     for (route, version, counters) in versions() {

@@ -20,8 +20,8 @@ pub(crate) use manage::{
 };
 pub(crate) use rollout::{CanaryAction, ReplayArgs, ShadowAction, TraceAction};
 pub(crate) use route::{
-    BenchArgs, BuildArgs, DeployArgs, Destinations, Language, LogsArgs, NewArgs, RouteAction,
-    RouteCommand, TestArgs, TryArgs,
+    BenchArgs, BuildArgs, DeployArgs, Destinations, GuardArgs, Language, LogsArgs, NewArgs,
+    RouteAction, RouteCommand, TestArgs, TryArgs,
 };
 
 const AFTER_HELP: &str = "\

@@ -18,7 +18,7 @@ use shunt_types::{
     VhostName,
 };
 use shunt_wasm::{
-    DeployRequest, Destinations, LimitOverrides, LogLevel, RouteLimits, RouteLog, RouteRef,
+    DeployRequest, Destinations, Guards, LimitOverrides, LogLevel, RouteLimits, RouteLog, RouteRef,
     RouteStore, Routes, RoutesConfig, StoredRoute, XWasm,
 };
 
@@ -117,6 +117,7 @@ fn main() {
             grants: &[],
             destinations: Destinations::Bound,
             limits: LimitOverrides::default(),
+            guards: &Guards::default(),
             activate: true,
             now_ms: 0,
         };

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::Mutex;
 use shunt_routing::FailureCause;
 
+use crate::limits::{GUARD_LOG_NS, GUARDS_MAX};
+
 const CAUSES: usize = FailureCause::ALL.len();
 /// One call of this many is measured: two system calls for each message would cost more than a
 /// small route.
@@ -18,6 +20,9 @@ pub struct RouteCounters {
     pub calls: u64,
     /// Failures, in the order of [`FailureCause::ALL`].
     pub failures: [u64; CAUSES],
+    /// Answers that broke a guard, in the order of the version's guards; each is a failure of
+    /// [`FailureCause::Refused`] too.
+    pub guards: [u64; GUARDS_MAX],
     /// Calls that were answered from the cache, without the module.
     pub cache_hits: u64,
     /// Calls that looked into the cache in vain.
@@ -46,6 +51,10 @@ impl RouteCounters {
 pub(crate) struct Counts {
     calls: AtomicU64,
     failures: [AtomicU64; CAUSES],
+    guards: [AtomicU64; GUARDS_MAX],
+    /// Broken guards that no line of the log told of yet, and when the last line was written.
+    guards_untold: AtomicU64,
+    guards_told_ns: AtomicU64,
     cache_hits: AtomicU64,
     cache_misses: AtomicU64,
     sampled: AtomicU64,
@@ -76,6 +85,20 @@ impl Counts {
         add(&self.failures[cause.index()], 1);
     }
 
+    /// Counts an answer that broke a guard. A second after the last time it answers how many there
+    /// were since, for the log: a route that breaks one may do so for every message.
+    #[cold]
+    pub(crate) fn guard(&self, index: usize, now_ns: u64) -> Option<u64> {
+        add(&self.guards[index], 1);
+        add(&self.guards_untold, 1);
+        let told_ns = self.guards_told_ns.load(Ordering::Relaxed);
+        if told_ns != 0 && now_ns.saturating_sub(told_ns) < GUARD_LOG_NS {
+            return None;
+        }
+        self.guards_told_ns.store(now_ns.max(1), Ordering::Relaxed);
+        Some(self.guards_untold.swap(0, Ordering::Relaxed))
+    }
+
     /// Calls so far.
     pub(crate) fn calls(&self) -> u64 {
         self.calls.load(Ordering::Relaxed)
@@ -93,6 +116,9 @@ impl Counts {
     fn merge(&self, other: &Self) {
         add(&self.calls, other.calls.load(Ordering::Relaxed));
         for (mine, theirs) in self.failures.iter().zip(&other.failures) {
+            add(mine, theirs.load(Ordering::Relaxed));
+        }
+        for (mine, theirs) in self.guards.iter().zip(&other.guards) {
             add(mine, theirs.load(Ordering::Relaxed));
         }
         add(&self.cache_hits, other.cache_hits.load(Ordering::Relaxed));
@@ -147,6 +173,7 @@ impl Counters {
         RouteCounters {
             calls,
             failures: sum.failures.map(AtomicU64::into_inner),
+            guards: sum.guards.map(AtomicU64::into_inner),
             cache_hits: sum.cache_hits.into_inner(),
             cache_misses: sum.cache_misses.into_inner(),
             cpu_time_ns: scaled(sum.cpu_time_ns),
@@ -171,13 +198,26 @@ mod tests {
         assert!(b.call());
         b.measured(40, 80);
         b.failure(FailureCause::Timeout);
+        a.guard(3, 1);
+        b.guard(3, 1);
         counters.close(&a);
         let read = counters.read();
         assert_eq!(read.calls, 129);
         assert_eq!(read.failures_by(FailureCause::Timeout), 1);
         assert_eq!(read.failures_total(), 1);
+        assert_eq!((read.guards[3], read.guards.iter().sum::<u64>()), (2, 2));
         assert_eq!(read.cpu_time_ns, 60 * 129 / 3);
         counters.close(&b);
         assert_eq!(counters.read(), read);
+    }
+
+    #[test]
+    fn broken_guards_are_told_once_a_second() {
+        let counts = Counts::default();
+        let second = GUARD_LOG_NS;
+        assert_eq!(counts.guard(0, 5), Some(1));
+        assert_eq!(counts.guard(0, 6), None);
+        assert_eq!(counts.guard(1, second), None);
+        assert_eq!(counts.guard(1, second + 5), Some(3));
     }
 }

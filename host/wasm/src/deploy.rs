@@ -11,12 +11,13 @@ use crate::capability::{Capabilities, Capability};
 use crate::counters::Counters;
 use crate::error::DeployError;
 use crate::files::sha256_hex;
+use crate::guards::Guards;
 use crate::limits::{LimitOverrides, RouteLimits};
 use crate::log::RouteRef;
 use crate::module::RouteModule;
 use crate::registry::Routes;
 use crate::store::Destinations;
-use crate::version::Version;
+use crate::version::{Version, key_fields};
 
 /// A module to deploy.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +34,8 @@ pub struct DeployRequest<'a> {
     pub destinations: Destinations,
     /// Its own limits.
     pub limits: LimitOverrides,
+    /// What every answer of it has to keep.
+    pub guards: &'a Guards,
     /// Whether it shall decide from now on.
     pub activate: bool,
     /// Now, in Unix milliseconds.
@@ -81,6 +84,7 @@ impl Routes {
                 && version.grants == grants
                 && version.destinations == request.destinations
                 && version.overrides == request.limits
+                && version.guards == *request.guards
         };
         let known = route.deployed.lock().versions.iter().find(|known| is_same(known)).cloned();
         let created = known.is_none();
@@ -97,6 +101,8 @@ impl Routes {
                     grants,
                     destinations: request.destinations,
                     overrides: request.limits,
+                    guards: request.guards.clone(),
+                    key_fields: key_fields(Some(&module), request.guards),
                     deployed_at_ms: request.now_ms,
                     module: Ok(module),
                     counters: Counters::default(),

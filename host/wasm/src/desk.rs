@@ -15,6 +15,7 @@ use crate::engine::Runtime;
 use crate::error::{DeployError, RouteError};
 use crate::exchange::{bound, permitted};
 use crate::files::sha256_hex;
+use crate::guards::{GuardTable, Guards, different};
 use crate::instance::{Instance, Terms};
 use crate::limits::{FUEL_PER_US, RouteLimits};
 use crate::log::{CollectedLog, LogGate, RouteLog, RouteRef};
@@ -47,6 +48,7 @@ pub struct DeskRoute {
     terms: Terms,
     metering: Metering,
     destinations: Destinations,
+    guards: Guards,
 }
 
 /// A route with an exchange and its bindings, ready to decide.
@@ -54,6 +56,9 @@ pub struct DeskExchange<'a> {
     route: &'a DeskRoute,
     spec: ExchangeSpec,
     bindings: Vec<Arc<Binding>>,
+    guards: Option<GuardTable>,
+    /// The guard that the last decision broke.
+    broken: Option<usize>,
     /// None after a failure that left it unfit, until the next call.
     instance: Option<Instance>,
     fuel: u64,
@@ -105,7 +110,8 @@ impl Desk {
         }
         let runtime = Arc::clone(&self.runtime);
         let module = Arc::new(module);
-        Ok(DeskRoute { runtime, module, terms, metering, destinations })
+        let guards = Guards::default();
+        Ok(DeskRoute { runtime, module, terms, metering, destinations, guards })
     }
 }
 
@@ -142,11 +148,22 @@ impl Routes {
             terms: Terms { limits, granted: version.terms.granted, log: Arc::new(log) },
             metering,
             destinations: version.destinations,
+            guards: version.guards.clone(),
         })
     }
 }
 
 impl DeskRoute {
+    /// The route under these guards, in the place of any others.
+    #[must_use]
+    pub fn guarded(self, guards: Guards) -> Self {
+        Self { guards, ..self }
+    }
+
+    pub(crate) fn guards(&self) -> &Guards {
+        &self.guards
+    }
+
     /// What the module says about itself.
     pub fn module(&self) -> ModuleView {
         let description = &self.module.description;
@@ -167,8 +184,16 @@ impl DeskRoute {
         spec: ExchangeSpec,
         bindings: Vec<Arc<Binding>>,
     ) -> Result<DeskExchange<'_>, Failure> {
-        let mut exchange =
-            DeskExchange { route: self, spec, bindings: Vec::new(), instance: None, fuel: 0 };
+        let guards = self.guards.table(&bindings);
+        let mut exchange = DeskExchange {
+            route: self,
+            spec,
+            bindings: Vec::new(),
+            guards,
+            broken: None,
+            instance: None,
+            fuel: 0,
+        };
         exchange.ready()?;
         for binding in &bindings {
             exchange.check_binding(binding)?;
@@ -221,12 +246,15 @@ impl DeskExchange<'_> {
     ) -> Result<(), Failure> {
         destinations.clear();
         self.fuel = 0;
+        self.broken = None;
         self.ready()?;
         let Some(instance) = &mut self.instance else { return Ok(()) };
-        let (bindings, route) = (&self.bindings, self.route);
+        let (bindings, route, guards) = (&self.bindings, self.route, self.guards.as_ref());
+        let mut broken = 0;
         let decided = instance.route(&route.module.description.reads, header, |pick| {
             destinations.push(match pick {
                 Pick::Binding(index) => {
+                    broken |= guards.map_or(0, |guards| guards.of(index));
                     let binding = bound(bindings, index)?;
                     DryRunDestination {
                         is_queue: matches!(binding.destination, Destination::Queue(_)),
@@ -236,6 +264,7 @@ impl DeskExchange<'_> {
                 }
                 Pick::Queue(name) => {
                     permitted(route.destinations, name)?;
+                    broken |= route.guards.broken_by_queue(name);
                     DryRunDestination { is_queue: true, name: name.into(), binding: None }
                 }
             });
@@ -245,10 +274,23 @@ impl DeskExchange<'_> {
             let given = route.terms.limits.call_cpu_time_us.saturating_mul(FUEL_PER_US);
             self.fuel = given.saturating_sub(instance.fuel_left());
         }
+        let decided = decided.and_then(|()| {
+            let count = || different(destinations.iter().map(|d| (d.is_queue, &d.name)));
+            let checked = route.guards.check(broken, destinations.len(), count, header);
+            checked.map_err(|broken| {
+                self.broken = Some(broken.index);
+                broken.failure
+            })
+        });
         if decided.is_err() {
             destinations.clear();
         }
         self.after(decided)
+    }
+
+    /// The name of the guard that the last decision broke.
+    pub(crate) fn broken_guard(&self) -> Option<&str> {
+        self.broken.map(|index| self.route.guards.name(index))
     }
 
     /// Fuel of the last decision; 0 where fuel isn't measured.

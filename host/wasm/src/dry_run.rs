@@ -11,6 +11,7 @@ use crate::capability::Capabilities;
 use crate::clock;
 use crate::error::RouteError;
 use crate::exchange::{bound, permitted, unknown_queue};
+use crate::guards::different;
 use crate::instance::{Instance, Terms};
 use crate::limits::FUEL_PER_US;
 use crate::log::{CollectedLog, LogGate, LogLine};
@@ -124,11 +125,18 @@ impl Routes {
         instance.bindings(request.bindings)?;
         let destinations = &mut measured.destinations;
         let start_ns = clock::thread_cpu_ns();
+        let guards = &version.guards;
+        let table = guards.table(request.bindings);
+        let mut broken = 0;
         let decided = instance.route(&module.description.reads, &request.header, |pick| {
             destinations.push(match pick {
-                Pick::Binding(index) => picked(request.bindings, index)?,
+                Pick::Binding(index) => {
+                    broken |= table.as_ref().map_or(0, |table| table.of(index));
+                    picked(request.bindings, index)?
+                }
                 Pick::Queue(name) => {
                     permitted(version.destinations, name)?;
+                    broken |= guards.broken_by_queue(name);
                     if !(request.queue_exists)(name) {
                         return Err(unknown_queue(name));
                     }
@@ -140,7 +148,10 @@ impl Routes {
         measured.cpu_time_ns = clock::thread_cpu_ns().saturating_sub(start_ns);
         let fuel = terms.limits.call_cpu_time_us.saturating_mul(FUEL_PER_US);
         measured.fuel = fuel.saturating_sub(instance.fuel_left());
-        decided
+        decided?;
+        let count = || different(destinations.iter().map(|d| (d.is_queue, &d.name)));
+        let checked = guards.check(broken, destinations.len(), count, &request.header);
+        checked.map_err(|broken| broken.failure)
     }
 }
 

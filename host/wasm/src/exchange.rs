@@ -13,13 +13,16 @@ use shunt_types::Value;
 use crate::answer::{Pick, bad};
 use crate::answers::Found;
 use crate::clock;
+use crate::counters::Counts;
 use crate::engine::Runtime;
+use crate::guards::different;
 use crate::list::BindingList;
 use crate::local::{self, Local, Ready, Role};
+use crate::log::LogLevel;
 use crate::registry::Routes;
 use crate::state::StateMap;
 use crate::store::Destinations;
-use crate::version::Route;
+use crate::version::{Route, Version};
 
 /// The argument that names the route.
 const ROUTE: &str = "x-route";
@@ -237,13 +240,13 @@ impl RouteMatcher {
         topology: &dyn Topology,
         destinations: &mut Vec<Destination>,
     ) -> Result<(), Failure> {
-        let Ready { live, answers, version, counts } =
+        let Ready { live, answers, guards, version, counts } =
             local.ready(&self.exchange, &self.bindings, self.revision)?;
         let fields = &version.module()?.description.reads;
         let mut missing = None;
         let mut answers = answers;
         if let Some(answers) = answers.as_deref_mut() {
-            match answers.find(fields, header) {
+            match answers.find(&version.key_fields, header) {
                 Found::Answer(answer) => {
                     counts.cache_hit();
                     destinations.extend_from_slice(answer);
@@ -255,18 +258,26 @@ impl RouteMatcher {
         }
         let before = destinations.len();
         let mut names_queues = false;
+        let mut broken = 0;
         live.route(fields, header, |pick| {
             destinations.push(match pick {
-                Pick::Binding(index) => self.bound(index)?,
+                Pick::Binding(index) => {
+                    broken |= guards.map_or(0, |guards| guards.of(index));
+                    self.bound(index)?
+                }
                 Pick::Queue(name) => {
                     names_queues = true;
                     permitted(version.destinations, name)?;
+                    broken |= version.guards.broken_by_queue(name);
                     let queue = topology.queue(name).ok_or_else(|| unknown_queue(name))?;
                     Destination::Queue(queue)
                 }
             });
             Ok(())
         })?;
+        if guards.is_some() {
+            check_guards(version, counts, broken, &destinations[before..], header)?;
+        }
         if let (Some(place), Some(answers)) = (missing, answers) {
             counts.cache_miss();
             // What a name stands for changes without the bindings.
@@ -283,6 +294,24 @@ impl RouteMatcher {
         let binding = binding.ok_or_else(|| no_binding(index, self.bindings.len()))?;
         Ok(binding.destination)
     }
+}
+
+/// An answer that is kept has passed here: its key has the fields that guards compare.
+fn check_guards(
+    version: &Version,
+    counts: &Counts,
+    broken: u32,
+    picked: &[Destination],
+    header: &Header<'_>,
+) -> Result<(), Failure> {
+    let count = || different(picked.iter());
+    version.guards.check(broken, picked.len(), count, header).map_err(|broken| {
+        if let Some(times) = counts.guard(broken.index, clock::monotonic_ns()) {
+            let text = format!("{} ({times} since the last such line)", broken.failure.detail);
+            version.terms.log.write(LogLevel::Warn, text.as_bytes());
+        }
+        broken.failure
+    })
 }
 
 fn no_binding(index: u64, bindings: usize) -> Failure {

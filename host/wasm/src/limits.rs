@@ -160,6 +160,13 @@ pub(crate) const BREAKER_WINDOW_NS: u64 = 10_000_000_000;
 pub(crate) const ANSWER_KEY_BYTES_MAX: usize = 512;
 /// Destinations of an answer that is kept.
 pub(crate) const ANSWER_DESTINATIONS_MAX: usize = 64;
+/// Guards of a version: as many as there are bits in the mask of what an answer breaks.
+pub(crate) const GUARDS_MAX: usize = 32;
+/// Bytes of a guard's name, and of its rule.
+pub(crate) const GUARD_NAME_BYTES_MAX: usize = 64;
+pub(crate) const GUARD_BYTES_MAX: usize = 1024;
+/// How often a thread logs that guards are broken, at most.
+pub(crate) const GUARD_LOG_NS: u64 = 1_000_000_000;
 /// Fields that a module may declare.
 pub(crate) const READS_MAX: usize = 256;
 /// Units of fuel that a dry run allows for a microsecond of the processor-time limit: a little

@@ -19,6 +19,7 @@ use crate::capability::Capabilities;
 use crate::clock;
 use crate::counters::{Counters, Counts};
 use crate::exchange::RouteExchange;
+use crate::guards::GuardTable;
 use crate::limits::SETUP_RETRY_NS;
 use crate::list::BindingList;
 use crate::log::LogLevel;
@@ -136,6 +137,8 @@ enum State {
         /// What it answered under these bindings; none for a route that is no function of its
         /// fields.
         answers: Option<Box<Answers>>,
+        /// What its guards say of these bindings; none where it has none.
+        guards: Option<GuardTable>,
     },
     /// The instance couldn't be made. It isn't tried again for each message: a set-up that runs
     /// into its time limit would take the whole thread.
@@ -227,9 +230,9 @@ impl Local {
             self.prepare(exchange, bindings, wanted)?;
         }
         match &mut self.state {
-            State::Ready { live, answers, .. } => {
-                let answers = answers.as_deref_mut();
-                Ok(Ready { live, answers, version: &self.version, counts: &self.counts })
+            State::Ready { live, answers, guards, .. } => {
+                let (answers, guards) = (answers.as_deref_mut(), guards.as_ref());
+                Ok(Ready { live, answers, guards, version: &self.version, counts: &self.counts })
             }
             _ => Err(Failure::new(FailureCause::Unavailable, "there is no instance")),
         }
@@ -267,7 +270,8 @@ impl Local {
             Ok(()) => {
                 let limits = &self.version.terms.limits;
                 let is_function = self.version.terms.granted == Capabilities::NONE;
-                if let State::Ready { revision, answers, .. } = &mut self.state {
+                if let State::Ready { revision, answers, guards, .. } = &mut self.state {
+                    *guards = self.version.guards.table(&bindings);
                     *revision = wanted;
                     let entries = if is_function { limits.cache_entries } else { 0 };
                     *answers = Answers::new(entries).map(Box::new);
@@ -292,7 +296,7 @@ impl Local {
                 live.share(&exchange.state);
             }
             live.configure(&exchange.spec)?;
-            self.state = State::Ready { live, revision: 0, answers: None };
+            self.state = State::Ready { live, revision: 0, answers: None, guards: None };
         }
         match &mut self.state {
             State::Ready { live, .. } => Ok(live),
@@ -326,6 +330,7 @@ impl Local {
 pub(crate) struct Ready<'a> {
     pub(crate) live: &'a mut Live,
     pub(crate) answers: Option<&'a mut Answers>,
+    pub(crate) guards: Option<&'a GuardTable>,
     pub(crate) version: &'a Version,
     pub(crate) counts: &'a Counts,
 }

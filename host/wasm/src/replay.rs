@@ -1,7 +1,7 @@
 //! Replay: a recorded trace decided once more, and what comes out differently.
 
 use std::collections::{BTreeMap, HashMap};
-use std::fmt::Write as _;
+use std::fmt;
 use std::sync::Arc;
 
 use shunt_routing::{Binding, Failure, Header};
@@ -46,7 +46,7 @@ pub enum ReplayError {
     #[error(transparent)]
     Trace(#[from] TraceError),
     /// A module reads what wasn't recorded: its decisions would be others.
-    #[error("the module '{module}' reads {}, which the trace doesn't have; record again with \
+    #[error("the module '{module}' needs {}, which the trace doesn't have; record again with \
              these fields", .fields.join(", "))]
     Fields {
         /// The module's own name.
@@ -82,6 +82,8 @@ pub struct ReplaySide {
     pub unroutable: u64,
     /// Failures by cause.
     pub failures: BTreeMap<&'static str, u64>,
+    /// Answers that broke a guard, by its name; they are among the failures.
+    pub guards: BTreeMap<String, u64>,
     /// Fuel of a decision: the median, the 99th percentile, the most.
     pub fuel_p50: u64,
     /// See `fuel_p50`.
@@ -153,6 +155,7 @@ struct Side<'a> {
     failure: Option<Failure>,
     unroutable: u64,
     failures: BTreeMap<&'static str, u64>,
+    guards: BTreeMap<String, u64>,
     fuel: Samples,
 }
 
@@ -165,6 +168,7 @@ impl<'a> Side<'a> {
             failure: None,
             unroutable: 0,
             failures: BTreeMap::new(),
+            guards: BTreeMap::new(),
             fuel: Samples::default(),
         }
     }
@@ -178,7 +182,9 @@ impl<'a> Side<'a> {
                 || *field == "routing_key" && has("routing_keys")
                 || matches!(field.as_str(), "exchange" | "vhost"))
         };
-        let fields: Vec<_> = module.reads.iter().filter(is_missing).cloned().collect();
+        let compared = self.route.guards().fields().iter().map(ToString::to_string);
+        let wanted: Vec<_> = module.reads.iter().cloned().chain(compared).collect();
+        let fields: Vec<_> = wanted.iter().filter(is_missing).cloned().collect();
         match fields.is_empty() {
             true => Ok(()),
             false => Err(ReplayError::Fields { module: module.name, fields }),
@@ -201,6 +207,12 @@ impl<'a> Side<'a> {
             Ok(exchange) => {
                 let decided = exchange.decide(&message.header, &mut self.destinations);
                 self.fuel.add(exchange.fuel());
+                if let Some(guard) = exchange.broken_guard() {
+                    match self.guards.get_mut(guard) {
+                        Some(count) => *count += 1,
+                        None => drop(self.guards.insert(guard.to_owned(), 1)),
+                    }
+                }
                 decided.err()
             }
             Err(failure) => Some(failure.clone()),
@@ -241,6 +253,7 @@ impl<'a> Side<'a> {
         ReplaySide {
             unroutable: self.unroutable,
             failures: self.failures,
+            guards: self.guards,
             fuel_p50,
             fuel_p99,
             fuel_max,
@@ -451,11 +464,20 @@ impl<'a> Work<'a> {
     }
 }
 
-/// A field's value as people read it.
+/// A field's value as people read it, cut to what is shown of it.
 pub(crate) fn put_value(out: &mut String, field: &Field, header: &Header<'_>) {
+    write_value(out, field, header);
+    if out.len() > VALUE_BYTES_MAX {
+        let end = (0..=VALUE_BYTES_MAX).rev().find(|&end| out.is_char_boundary(end));
+        out.truncate(end.unwrap_or(0));
+        out.push('…');
+    }
+}
+
+/// A field's value as people read it; to a writer that doesn't fail.
+pub(crate) fn write_value(out: &mut impl fmt::Write, field: &Field, header: &Header<'_>) {
     let properties = header.properties;
-    let text = |out: &mut String, value: Option<&str>| out.write_str(value.unwrap_or("(none)"));
-    // Writing to a string can't fail.
+    let text = |out: &mut _, value: Option<&str>| fmt::Write::write_str(out, value.unwrap_or(NONE));
     let _ = match field {
         Field::RoutingKey => write!(out, "{}", header.routing_key()),
         Field::RoutingKeys => write!(out, "{}", header.routing_keys.join(" ")),
@@ -463,13 +485,10 @@ pub(crate) fn put_value(out: &mut String, field: &Field, header: &Header<'_>) {
         Field::User => write!(out, "{}", header.user),
         Field::Vhost => write!(out, "{}", header.vhost),
         Field::BodySize => write!(out, "{}", header.body_size),
-        Field::Header(name) => {
-            match properties.header(name) {
-                Some(value) => put_amqp(out, value),
-                None => out.push_str("(none)"),
-            }
-            Ok(())
-        }
+        Field::Header(name) => match properties.header(name) {
+            Some(value) => put_amqp(out, value),
+            None => out.write_str(NONE),
+        },
         Field::Headers => write!(out, "({} headers)", properties.headers().iter().count()),
         Field::DeliveryMode => put_number(out, properties.delivery_mode().map(u64::from)),
         Field::Priority => put_number(out, properties.priority().map(u64::from)),
@@ -484,23 +503,20 @@ pub(crate) fn put_value(out: &mut String, field: &Field, header: &Header<'_>) {
         Field::UserId => text(out, properties.user_id()),
         Field::AppId => text(out, properties.app_id()),
     };
-    if out.len() > VALUE_BYTES_MAX {
-        let end = (0..=VALUE_BYTES_MAX).rev().find(|&end| out.is_char_boundary(end));
-        out.truncate(end.unwrap_or(0));
-        out.push('…');
-    }
 }
 
-fn put_number(out: &mut String, number: Option<u64>) -> std::fmt::Result {
+/// How a value is told that a message doesn't have.
+const NONE: &str = "(none)";
+
+fn put_number(out: &mut impl fmt::Write, number: Option<u64>) -> fmt::Result {
     match number {
         Some(number) => write!(out, "{number}"),
-        None => out.write_str("(none)"),
+        None => out.write_str(NONE),
     }
 }
 
-fn put_amqp(out: &mut String, value: ValueRef<'_>) {
-    // Writing to a string can't fail.
-    let _ = match value {
+fn put_amqp(out: &mut impl fmt::Write, value: ValueRef<'_>) -> fmt::Result {
+    match value {
         ValueRef::LongString(bytes) | ValueRef::ByteArray(bytes) => {
             write!(out, "{}", String::from_utf8_lossy(bytes))
         }
@@ -515,5 +531,5 @@ fn put_amqp(out: &mut String, value: ValueRef<'_>) {
             Some(number) => write!(out, "{number}"),
             None => write!(out, "{other:?}"),
         },
-    };
+    }
 }

@@ -4,11 +4,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use crate::counters::Counters;
+use crate::guards::Guards;
 use crate::log::RouteRef;
 use crate::registry::Routes;
 use crate::rollout::{Canary, Rollout};
 use crate::store::{StoredRoute, StoredVersion};
-use crate::version::{Deployed, Route, Version};
+use crate::version::{Deployed, Route, Version, key_fields};
 
 impl Routes {
     /// Takes a stored route in as well as it can be.
@@ -43,6 +44,11 @@ impl Routes {
             Ok(limits) => (limits, None),
             Err(error) => (self.limits, Some(error.to_string())),
         };
+        // Without its guards a version decides nothing.
+        let (guards, refused) = match Guards::parse(&kept.guards) {
+            Ok(guards) => (guards, refused),
+            Err(error) => (Guards::default(), Some(error.to_string())),
+        };
         let load = || {
             let bytes = self.files.get(&kept.sha256)?;
             let module = self.module(&kept.sha256, &bytes, &route, limits);
@@ -53,6 +59,8 @@ impl Routes {
         let module = refused.map_or_else(load, Err);
         let terms = self.terms(&route, limits, kept.grants, module.as_ref().ok());
         Arc::new(Version {
+            key_fields: key_fields(module.as_deref().ok(), &guards),
+            guards,
             module,
             route,
             size: kept.size_bytes,
@@ -77,6 +85,7 @@ pub(crate) fn stored(route: &Route, deployed: &Deployed, active: Option<&Version
         grants: version.grants,
         destinations: version.destinations,
         limits: version.overrides,
+        guards: version.guards.iter().map(|(n, rule)| (n.to_owned(), rule.to_owned())).collect(),
         deployed_at_ms: version.deployed_at_ms,
     };
     StoredRoute {

@@ -344,7 +344,7 @@ impl Routes {
     }
 }
 
-/// What every version of the route reads, and what was asked for.
+/// What every version of the route reads and its guards compare, and what was asked for.
 fn traced_fields(route: &Route, wanted: &[String]) -> Result<Vec<Field>, RouteError> {
     let mut fields: Vec<Field> = Vec::new();
     let mut add = |field: Field| {
@@ -356,6 +356,7 @@ fn traced_fields(route: &Route, wanted: &[String]) -> Result<Vec<Field>, RouteEr
         if let Ok(module) = &version.module {
             module.description.reads.iter().cloned().for_each(&mut add);
         }
+        version.guards.fields().iter().cloned().for_each(&mut add);
     }
     for name in wanted {
         let field = Field::parse(name);

@@ -1,5 +1,6 @@
 //! What of deployed routes outlives the process, and the port to where it is kept.
 
+use std::collections::BTreeMap;
 use std::io;
 
 use shunt_types::VhostName;
@@ -76,6 +77,8 @@ pub struct StoredVersion {
     pub destinations: Destinations,
     /// Its own limits.
     pub limits: LimitOverrides,
+    /// The names and rules of its guards.
+    pub guards: BTreeMap<String, String>,
     /// When it was deployed, in Unix milliseconds.
     pub deployed_at_ms: u64,
 }

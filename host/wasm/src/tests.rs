@@ -6,6 +6,7 @@ mod capabilities;
 mod component;
 mod deploy;
 mod dry_run;
+mod guards;
 mod hostile;
 mod policy;
 mod rollouts;

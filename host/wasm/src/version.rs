@@ -12,6 +12,8 @@ use shunt_types::VhostName;
 use crate::capability::Capabilities;
 use crate::counters::Counters;
 use crate::engine::Ticker;
+use crate::fields::Field;
+use crate::guards::Guards;
 use crate::instance::{Instance, Terms};
 use crate::limits::LimitOverrides;
 use crate::log::RouteRef;
@@ -63,6 +65,10 @@ pub(crate) struct Version {
     pub(crate) grants: Capabilities,
     pub(crate) destinations: Destinations,
     pub(crate) overrides: LimitOverrides,
+    pub(crate) guards: Guards,
+    /// What an answer that is kept depends on: the fields that are read, and those that guards
+    /// compare.
+    pub(crate) key_fields: Vec<Field>,
     pub(crate) deployed_at_ms: u64,
     pub(crate) terms: Terms,
     /// The module, or why it can't run on this node.
@@ -98,6 +104,14 @@ impl Deployed {
         let is_previous = |known: &&Arc<Version>| Some(known.route.version) == self.previous;
         self.versions.iter().find(is_previous).cloned()
     }
+}
+
+/// The fields that an answer of a module depends on under these guards.
+pub(crate) fn key_fields(module: Option<&RouteModule>, guards: &Guards) -> Vec<Field> {
+    let mut fields = module.map(|module| module.description.reads.clone()).unwrap_or_default();
+    let more: Vec<_> = guards.fields().iter().filter(|f| !fields.contains(f)).cloned().collect();
+    fields.extend(more);
+    fields
 }
 
 impl Version {

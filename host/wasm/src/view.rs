@@ -52,6 +52,8 @@ pub struct ShadowView {
     pub differences: Vec<Difference>,
     /// What it did; none of it counts for the version.
     pub counters: RouteCounters,
+    /// The names of its guards, and how many of its answers broke them.
+    pub guards: Vec<(String, u64)>,
 }
 
 /// A canary.
@@ -131,6 +133,8 @@ pub struct VersionView {
     pub limits: RouteLimits,
     /// The limits that were given at deploy.
     pub own_limits: LimitOverrides,
+    /// Its guards: the name, the rule, and how many answers broke it since the broker started.
+    pub guards: Vec<(String, String, u64)>,
     /// When it was deployed, in Unix milliseconds.
     pub deployed_at_ms: u64,
     /// Live instances.
@@ -167,14 +171,19 @@ impl Route {
         match self.rollout.load().as_deref() {
             Some(Rollout::Shadow(now)) => {
                 let candidate = self.candidate.load_full();
+                let counters = candidate
+                    .as_ref()
+                    .map_or_else(RouteCounters::default, |c| c.shadow_counters.read());
+                let guards = candidate.iter().flat_map(|candidate| candidate.guards.iter());
+                let guards = guards.zip(counters.guards).map(|((name, _), n)| (name.to_owned(), n));
                 shadow = Some(ShadowView {
                     settings: now.settings.clone(),
                     compared: now.compared.load(Ordering::Relaxed),
                     different: now.different.load(Ordering::Relaxed),
                     skipped: now.skipped.load(Ordering::Relaxed),
                     differences: now.differences.lock().iter().cloned().collect(),
-                    counters: candidate
-                        .map_or_else(RouteCounters::default, |c| c.shadow_counters.read()),
+                    guards: guards.collect(),
+                    counters,
                 });
             }
             Some(Rollout::Canary(now)) => {
@@ -215,7 +224,11 @@ impl Version {
                 wants: description.wants,
             }
         });
+        let counters = self.counters.read();
+        let guards = self.guards.iter().zip(counters.guards);
+        let guards = guards.map(|((name, rule), n)| (name.to_owned(), rule.to_owned(), n));
         VersionView {
+            guards: guards.collect(),
             version: self.route.version,
             is_active,
             sha256: self.sha256.clone(),
@@ -228,7 +241,7 @@ impl Version {
             own_limits: self.overrides,
             deployed_at_ms: self.deployed_at_ms,
             instances: self.live.load(Ordering::Relaxed),
-            counters: self.counters.read(),
+            counters,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What this front door needs from the node: deployed routes, and the log of users and
 //! permissions.
 
+mod guards;
 mod life;
 mod rollout;
 
@@ -12,6 +13,7 @@ use shunt_broker::ports::OnDurable;
 use shunt_types::{FieldTable, Properties};
 use utoipa::ToSchema;
 
+pub use guards::{RouteActivated, RouteGuardCheck};
 pub use life::{RouteLifePort, RouteLogPage, RouteLogRecord};
 pub use rollout::{
     RouteCanaryRequest, RouteCanarySettings, RouteCanarySide, RouteCanaryView, RouteDifference,
@@ -44,11 +46,18 @@ pub trait RoutesPort: RouteLifePort + RouteRolloutPort {
     /// [`RoutePortError::NotFound`].
     fn show(&self, vhost: &str, name: &str) -> Result<RouteView, RoutePortError>;
 
-    /// Puts a version in force.
+    /// Puts a version in force, unless its guards are broken by what was recorded of the route's
+    /// messages and that isn't to be put up with (`force`).
     ///
     /// # Errors
-    /// There is no such route or version, or it can't run.
-    fn activate(&self, vhost: &str, name: &str, version: u32) -> Result<RouteView, RoutePortError>;
+    /// There is no such route or version, it can't run, or guards are broken.
+    fn activate(
+        &self,
+        vhost: &str,
+        name: &str,
+        version: u32,
+        force: bool,
+    ) -> Result<RouteActivated, RoutePortError>;
 
     /// Takes a route away with all its versions.
     ///
@@ -111,12 +120,16 @@ pub struct RouteDeploy {
     pub module: bytes::Bytes,
     /// Whether it shall decide from now on.
     pub activate: bool,
+    /// Whether it shall decide even if recorded messages break its guards.
+    pub force: bool,
     /// What it may answer with.
     pub destinations: RouteDestinations,
     /// Names of the capabilities granted.
     pub grants: Vec<String>,
     /// The route's own limits, by name.
     pub limits: BTreeMap<String, u64>,
+    /// The rules of its guards, by name.
+    pub guards: BTreeMap<String, String>,
     /// Who deploys.
     pub user: String,
 }
@@ -132,6 +145,10 @@ pub struct RouteDeployed {
     pub active: bool,
     /// SHA-256 of the module, in hexadecimal.
     pub sha256: String,
+    /// What its guards say of the messages that were recorded; absent where it has none, where
+    /// nothing was recorded, or where it was not to be activated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub guard_check: Option<RouteGuardCheck>,
 }
 
 /// A route with its versions.
@@ -184,6 +201,8 @@ pub struct RouteVersionView {
     pub destinations: RouteDestinations,
     /// The limits in force, by name.
     pub limits: BTreeMap<String, u64>,
+    /// The rules that every answer has to keep, by the guard's name.
+    pub guards: BTreeMap<String, String>,
     /// Why it can't run on this node.
     pub unavailable: Option<String>,
     /// When it was deployed, in Unix milliseconds.
@@ -201,6 +220,8 @@ pub struct RouteCountersView {
     pub calls: u64,
     /// Failures by cause; every cause of the contract stands here.
     pub failures: BTreeMap<&'static str, u64>,
+    /// Answers that broke a guard, by its name; they are failures of the cause `refused`.
+    pub guard_breaks: BTreeMap<String, u64>,
     /// Messages of them that an answer given before decided.
     pub cache_hits: u64,
     /// Messages of them for which such an answer was looked for in vain.

@@ -170,6 +170,8 @@ pub struct RouteReplaySide {
     pub unroutable: u64,
     /// Failures by cause.
     pub failures: BTreeMap<&'static str, u64>,
+    /// Answers that broke a guard, by its name; they are failures of the cause `refused`.
+    pub guards: BTreeMap<String, u64>,
     /// Median fuel of a decision.
     pub fuel_p50: u64,
     /// The 99th percentile.
@@ -252,6 +254,8 @@ pub struct RouteShadowView {
     pub skipped: u64,
     /// Its failures by cause; none of them was a publisher's.
     pub failures: BTreeMap<&'static str, u64>,
+    /// Answers of it that broke a guard, by its name.
+    pub guard_breaks: BTreeMap<String, u64>,
     /// Some of the differences, the newest last.
     pub differences: Vec<RouteDifference>,
 }

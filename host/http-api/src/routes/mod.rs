@@ -23,7 +23,7 @@ use crate::error::{ApiError, ErrorBody};
 use crate::extract::{JsonBody, Path, Query, read_body};
 use crate::json::{self, JsonMap};
 use crate::ports::{
-    RouteDeploy, RouteDeployed, RouteDestinations, RouteDryRun, RouteDryRunBinding,
+    RouteActivated, RouteDeploy, RouteDeployed, RouteDestinations, RouteDryRun, RouteDryRunBinding,
     RouteDryRunOutcome, RoutePortError, RouteView, RoutesPort,
 };
 use crate::server::Api;
@@ -115,6 +115,9 @@ struct DeployQuery {
     /// `false` holds the version back until it is activated.
     #[param(required = false, default = true)]
     activate: Option<bool>,
+    /// `true` activates it even if recorded messages break its guards.
+    #[param(required = false, default = false)]
+    force: bool,
     /// What it may answer with; `any` takes an administrator.
     #[param(inline, required = false)]
     destinations: RouteDestinations,
@@ -124,6 +127,9 @@ struct DeployQuery {
     /// The route's own limits: `limit.NAME=NUMBER`, each as a parameter of its own.
     #[param(rename = "limit.NAME", required = false, value_type = u64)]
     limits: BTreeMap<String, u64>,
+    /// What every answer has to keep: `guard.NAME=RULE`, each as a parameter of its own.
+    #[param(rename = "guard.NAME", required = false, value_type = String)]
+    guards: BTreeMap<String, String>,
 }
 
 impl TryFrom<Vec<(String, String)>> for DeployQuery {
@@ -144,7 +150,11 @@ impl TryFrom<Vec<(String, String)>> for DeployQuery {
                         _ => return Err(wrong("bound or any")),
                     };
                 }
+                "force" => query.force = value.parse().map_err(|_| wrong("true or false"))?,
                 "grant" => query.grant.push(value),
+                guard if guard.starts_with("guard.") => {
+                    query.guards.insert(guard["guard.".len()..].to_owned(), value);
+                }
                 limit if limit.starts_with("limit.") => {
                     let number = value.parse().map_err(|_| wrong("an integer"))?;
                     query.limits.insert(limit["limit.".len()..].to_owned(), number);
@@ -186,6 +196,8 @@ async fn deploy(
         name: path.name,
         module,
         activate: query.activate.unwrap_or(true),
+        force: query.force,
+        guards: query.guards,
         destinations: query.destinations,
         grants: query.grant,
         limits: query.limits,
@@ -221,27 +233,35 @@ async fn remove(
 struct ActivateRequest {
     /// The version's number.
     version: u32,
+    /// Put it in force even if recorded messages break its guards.
+    #[serde(default)]
+    force: bool,
 }
 
-/// Puts a version in force. Takes the tag policymaker or administrator.
+/// Puts a version in force. Where the route has a trace, the version's guards are checked by it
+/// before. Takes the tag policymaker or administrator.
 #[utoipa::path(post, path = "/api/routes/{vhost}/{name}/activate", tag = "routes", params(RoutePath),
     request_body = ActivateRequest,
     responses(
-        (status = 200, description = "The route as it is now", body = RouteView),
+        (status = 200, description = "The route as it is now", body = RouteActivated),
         (status = 400, description = "The body can't be used", body = ErrorBody),
         (status = 401, description = "The tag is missing", body = ErrorBody),
         (status = 404, description = "No such route or version", body = ErrorBody),
+        (status = 409, description = "It can't run, or recorded messages break its guards",
+            body = ErrorBody),
     ))]
 async fn activate(
     State(api): State<Arc<Api>>,
     caller: Manager,
     Path(path): Path<RoutePath>,
     JsonBody(request): JsonBody<ActivateRequest>,
-) -> Result<Json<RouteView>, ApiError> {
+) -> Result<Json<RouteActivated>, ApiError> {
     caller.deploy()?;
     caller.look_into(&path.vhost)?;
-    let version = request.version;
-    ask(&api, move |routes| routes.activate(&path.vhost, &path.name, version)).await.map(Json)
+    let ActivateRequest { version, force } = request;
+    let activate =
+        move |routes: &dyn RoutesPort| routes.activate(&path.vhost, &path.name, version, force);
+    ask(&api, activate).await.map(Json)
 }
 
 /// A message to decide about.
@@ -416,12 +436,15 @@ mod tests {
     #[test]
     fn the_query_of_a_deployment_is_read() {
         assert_eq!(read(""), Ok(DeployQuery::default()));
-        let query = "activate=false&destinations=any&grant=clock&grant=random&limit.memory_bytes=5";
+        let query = "activate=false&destinations=any&grant=clock&grant=random&limit.memory_bytes=5\
+                     &guard.few=at most 1&force=true";
         let expected = DeployQuery {
             activate: Some(false),
+            force: true,
             destinations: RouteDestinations::Any,
             grant: vec!["clock".into(), "random".into()],
             limits: [("memory_bytes".to_owned(), 5)].into(),
+            guards: [("few".to_owned(), "at most 1".to_owned())].into(),
         };
         assert_eq!(read(query), Ok(expected));
     }

@@ -12,12 +12,12 @@ use shunt_broker::metadata::Command;
 use shunt_broker::ports::{Clock, MetadataLog, OnDurable, Position, Wake};
 use shunt_broker::{Broker, BrokerOptions, Shard};
 use shunt_http_api::{
-    AccessPort, HttpApi, HttpOptions, HttpSettings, RouteCanaryRequest, RouteCanarySide,
-    RouteCanaryView, RouteCountersView, RouteDeploy, RouteDeployed, RouteDryRun,
-    RouteDryRunDestination, RouteDryRunOutcome, RouteLifePort, RouteLogLine, RouteLogPage,
-    RouteLogRecord, RoutePortError, RouteReplayRequest, RouteReplaySide, RouteReplayView,
-    RouteRolloutEnd, RouteRolloutPort, RouteShadowRequest, RouteShadowView, RouteTraceRequest,
-    RouteTraceView, RouteVersionView, RouteView, RoutesPort,
+    AccessPort, HttpApi, HttpOptions, HttpSettings, RouteActivated, RouteCanaryRequest,
+    RouteCanarySide, RouteCanaryView, RouteCountersView, RouteDeploy, RouteDeployed, RouteDryRun,
+    RouteDryRunDestination, RouteDryRunOutcome, RouteGuardCheck, RouteLifePort, RouteLogLine,
+    RouteLogPage, RouteLogRecord, RoutePortError, RouteReplayRequest, RouteReplaySide,
+    RouteReplayView, RouteRolloutEnd, RouteRolloutPort, RouteShadowRequest, RouteShadowView,
+    RouteTraceRequest, RouteTraceView, RouteVersionView, RouteView, RoutesPort,
 };
 use shunt_routing::{
     Binding, Destination, ExchangeSpec, ExchangeType, ExchangeTypes, Failure, FailureCause, Header,
@@ -267,7 +267,7 @@ impl TestRoutes {
 impl RouteLifePort for TestRoutes {
     fn rollback(&self, vhost: &str, name: &str) -> Result<RouteView, RoutePortError> {
         match self.show(vhost, name)?.previous {
-            Some(previous) => self.activate(vhost, name, previous),
+            Some(previous) => self.activate(vhost, name, previous, true).map(|done| done.route),
             None => Err(RoutePortError::Conflict("no version was active before".into())),
         }
     }
@@ -350,6 +350,7 @@ impl RouteRolloutPort for TestRoutes {
     ) -> Result<RouteReplayView, RoutePortError> {
         self.show(vhost, name)?;
         let side = || RouteReplaySide {
+            guards: BTreeMap::new(),
             unroutable: 0,
             failures: BTreeMap::new(),
             fuel_p50: 1,
@@ -374,6 +375,7 @@ impl RouteRolloutPort for TestRoutes {
         request: RouteShadowRequest,
     ) -> Result<RouteView, RoutePortError> {
         let shadow = RouteShadowView {
+            guard_breaks: BTreeMap::new(),
             version: request.version,
             time_per_cent: request.time_per_cent,
             compared: 7,
@@ -463,18 +465,21 @@ impl RoutesPort for TestRoutes {
             grants: deploy.grants.clone(),
             destinations: deploy.destinations,
             limits: deploy.limits.clone(),
+            guards: deploy.guards.clone(),
             unavailable: None,
             deployed_at_ms: 0,
             instances: 0,
             counters: RouteCountersView {
                 calls: 3,
                 failures: [("trap", 1)].into(),
+                guard_breaks: deploy.guards.keys().map(|name| (name.clone(), 4)).collect(),
                 cache_hits: 2,
                 cache_misses: 1,
                 cpu_time_ns: 2_000_000_000,
             },
         });
-        Ok(RouteDeployed { version, created: true, active: deploy.activate, sha256 })
+        let (created, active, guard_check) = (true, deploy.activate, None);
+        Ok(RouteDeployed { version, created, active, sha256, guard_check })
     }
 
     fn list(&self, vhost: Option<&str>) -> Vec<RouteView> {
@@ -489,7 +494,13 @@ impl RoutesPort for TestRoutes {
         found.map(|(_, view)| view.clone()).ok_or_else(|| Self::missing(vhost, name))
     }
 
-    fn activate(&self, vhost: &str, name: &str, version: u32) -> Result<RouteView, RoutePortError> {
+    fn activate(
+        &self,
+        vhost: &str,
+        name: &str,
+        version: u32,
+        force: bool,
+    ) -> Result<RouteActivated, RoutePortError> {
         let mut deployed = self.deployed.lock().unwrap();
         let (_, view) = deployed
             .get_mut(&(vhost.to_owned(), name.to_owned()))
@@ -497,8 +508,15 @@ impl RoutesPort for TestRoutes {
         if !(1..=view.versions.len() as u32).contains(&version) {
             return Err(RoutePortError::NotFound(format!("no version {version}")));
         }
+        let guards = &view.versions[version as usize - 1].guards;
+        let broken = guards.keys().map(|name| (name.clone(), 4)).collect();
+        let check = RouteGuardCheck { messages: 9, broken, unchecked: None };
+        if !check.broken.is_empty() && !force {
+            return Err(RoutePortError::Conflict("a guard is broken".into()));
+        }
         view.previous = view.active.replace(version);
-        Ok(view.clone())
+        let guard_check = Some(check).filter(|check| !check.broken.is_empty());
+        Ok(RouteActivated { route: view.clone(), guard_check })
     }
 
     fn remove(&self, vhost: &str, name: &str) -> Result<(), RoutePortError> {

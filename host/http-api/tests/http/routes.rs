@@ -48,6 +48,27 @@ async fn a_route_is_deployed_activated_and_removed() {
 }
 
 #[tokio::test]
+async fn guards_are_deployed_checked_and_counted() {
+    let server = Server::start().await;
+    let guest = server.guest();
+    let rule = "when%20headers.region%3Deu%20queues%20eu-*";
+    let query = format!("activate=false&guard.eu={rule}&guard.few=at%20most%202");
+    guest.put(&format!("/api/routes/%2F/r?{query}"), "one").await.ok(201);
+    let view = guest.get("/api/routes/%2F/r").await.ok(200);
+    let rules = json!({"eu": "when headers.region=eu queues eu-*", "few": "at most 2"});
+    assert_eq!(view["versions"][0]["guards"], rules);
+    assert_eq!(view["versions"][0]["counters"]["guard_breaks"], json!({"eu": 4, "few": 4}));
+    let activate = "/api/routes/%2F/r/activate";
+    assert_eq!(guest.post(activate, r#"{"version":1}"#).await.refused(409), "a guard is broken");
+    let forced = guest.post(activate, r#"{"version":1,"force":true}"#).await.ok(200);
+    assert_eq!((&forced["active"], &forced["guard_check"]["broken"]["eu"]), (&json!(1), &json!(4)));
+    let metrics = guest.get("/metrics").await.body;
+    let sample = r#"shunt_route_guard_broken_total{vhost="/",route="r",version="1",guard="few"} 4"#;
+    assert!(metrics.contains(sample), "{metrics}");
+    guest.put("/api/routes/%2F/r?force=x", "one").await.refused(400);
+}
+
+#[tokio::test]
 async fn a_candidate_is_traced_shadowed_and_taken_back() {
     let server = Server::start().await;
     let guest = server.guest();

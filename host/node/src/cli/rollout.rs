@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use super::route::GuardArgs;
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum TraceAction {
     /// Begin to record, in the place of an older trace of the route
@@ -74,6 +76,8 @@ pub(crate) struct ReplayArgs {
     /// Take the bindings of this cases file in place of those that were recorded
     #[arg(long, value_name = "FILE", requires = "trace")]
     pub(crate) bindings: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) guards: GuardArgs,
 }
 
 #[derive(Debug, Subcommand)]

@@ -43,7 +43,11 @@ The project carries the SDK's sources in the folder sdk: it builds wherever it i
     #[command(after_help = "\
 Examples:
   shunt route deploy geo geo.wasm
-  shunt route deploy geo geo.wasm --no-activate --grant clock --limit call_cpu_time_us=500")]
+  shunt route deploy geo geo.wasm --no-activate --grant clock --limit call_cpu_time_us=500
+  shunt route deploy geo geo.wasm --guard 'eu=when headers.region=eu queues eu-*'
+
+A route.toml beside the module has its guards in the table [guards]. Where the route has a trace, \
+the guards are checked by it before the version is activated.")]
     Deploy(DeployArgs),
     /// All routes of the virtual host
     List,
@@ -59,6 +63,9 @@ Examples:
         name: String,
         /// The version
         version: u32,
+        /// Even if recorded messages break its guards
+        #[arg(long)]
+        force: bool,
     },
     /// Put the version in force again that was before; twice is where it began
     #[command(after_help = "Example: shunt route rollback geo")]
@@ -169,6 +176,23 @@ pub(crate) struct DeployArgs {
     /// A limit of its own, such as memory_bytes=1048576
     #[arg(long = "limit", value_name = "NAME=NUMBER")]
     pub(crate) limits: Vec<String>,
+    #[command(flatten)]
+    pub(crate) guards: GuardArgs,
+    /// Activate it even if recorded messages break its guards
+    #[arg(long)]
+    pub(crate) force: bool,
+}
+
+/// What every answer of a module has to keep.
+#[derive(Debug, Args)]
+pub(crate) struct GuardArgs {
+    /// A guard, NAME=RULE, in the place of the manifest's of that name. A rule is 'at least N',
+    /// 'at most N', 'keys PATTERN' or 'queues PATTERN', after 'when FIELD=VALUE' if need be
+    #[arg(long = "guard", value_name = "NAME=RULE")]
+    pub(crate) guards: Vec<String>,
+    /// The manifest with the table [guards]; without it, a route.toml beside the module
+    #[arg(long, value_name = "FILE")]
+    pub(crate) manifest: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -217,6 +241,8 @@ pub(crate) struct TestArgs {
     /// Write a JUnit report too
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) guards: GuardArgs,
 }
 
 #[derive(Debug, Args)]

@@ -162,6 +162,8 @@ struct VersionFields {
     grants: Vec<String>,
     destinations: String,
     limits: BTreeMap<String, u64>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    guards: BTreeMap<String, String>,
     deployed_at_ms: u64,
 }
 
@@ -423,6 +425,7 @@ impl RouteFields {
             grants: version.grants.iter().map(|grant| grant.name().to_owned()).collect(),
             destinations: version.destinations.name().to_owned(),
             limits: version.limits.iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+            guards: version.guards.clone(),
             deployed_at_ms: version.deployed_at_ms,
         };
         Self {
@@ -501,6 +504,7 @@ impl VersionFields {
             destinations: Destinations::parse(&self.destinations)
                 .with_context(|| format!("unknown destinations '{}'", self.destinations))?,
             limits,
+            guards: self.guards,
             deployed_at_ms: self.deployed_at_ms,
         })
     }

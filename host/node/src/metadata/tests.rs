@@ -46,6 +46,7 @@ fn contents() -> Contents {
             grants: Capabilities::from_iter([Capability::Clock]),
             destinations: Destinations::Any,
             limits,
+            guards: [("few".to_owned(), "at most 1".to_owned())].into(),
             deployed_at_ms: 7,
         }],
     };

@@ -1,10 +1,11 @@
 //! `shunt route …`: what asks a running node is a call of its HTTP API.
 
 mod desk;
+mod manifest;
 mod rollout;
 mod watching;
 
-use anyhow::{Context as _, anyhow, bail};
+use anyhow::{Context as _, anyhow, bail, ensure};
 use hyper::Method;
 use serde_json::{Map, Value, json};
 
@@ -42,6 +43,7 @@ pub(crate) fn run(command: RouteCommand) -> anyhow::Result<()> {
         RouteAction::Stats { name } => watching::stats(&client, &node, name.as_deref()),
         RouteAction::Logs(arguments) => watching::logs(&client, &node, &arguments),
         action => {
+            let activates = matches!(&action, RouteAction::Deploy(deploy) if !deploy.no_activate);
             let done = done_text(&action);
             let call = call(action, &node.vhost)?;
             let answer = client.send(call.method, &call.path, call.body)?;
@@ -51,7 +53,10 @@ pub(crate) fn run(command: RouteCommand) -> anyhow::Result<()> {
                     Some(done) => format!("{}\n", done(&answer)),
                     None => output::render(&answer, node.output),
                 },
-            })
+            })?;
+            let is_held_back = activates && answer["active"] == false;
+            ensure!(!is_held_back, "recorded messages break its guards, so it is not active");
+            Ok(())
         }
     }
 }
@@ -85,8 +90,12 @@ fn call(action: RouteAction, vhost: &str) -> anyhow::Result<Call> {
             call(Method::PUT, path, RequestBody::Module(module))
         }
         RouteAction::Show { name } => call(Method::GET, of(&name), RequestBody::Empty),
-        RouteAction::Activate { name, version } => {
-            let body = RequestBody::Json(json!({"version": version}));
+        RouteAction::Activate { name, version, force } => {
+            let mut body = json!({"version": version});
+            if force {
+                body["force"] = true.into();
+            }
+            let body = RequestBody::Json(body);
             call(Method::POST, format!("{}/activate", of(&name)), body)
         }
         RouteAction::Rollback { name } => {
@@ -124,17 +133,18 @@ fn done_text(action: &RouteAction) -> Option<Done> {
                     Some(false) => ", which was there before,",
                     _ => "",
                 };
-                format!("route '{name}': version {version}{was_there} {state}")
+                let checked = guard_check(&answer["guard_check"]);
+                format!("route '{name}': version {version}{was_there} {state}{checked}")
             })
         }
         RouteAction::Activate { name, .. } | RouteAction::Rollback { name } => {
             let name = name.clone();
-            Box::new(move |answer| match answer["previous"].as_u64() {
-                Some(previous) => format!(
-                    "route '{name}': version {} is active, version {previous} was before",
-                    answer["active"]
-                ),
-                None => format!("route '{name}': version {} is active", answer["active"]),
+            Box::new(move |answer| {
+                let before = answer["previous"].as_u64();
+                let before = before.map(|version| format!(", version {version} was before"));
+                let (active, before) = (&answer["active"], before.unwrap_or_default());
+                let checked = guard_check(&answer["guard_check"]);
+                format!("route '{name}': version {active} is active{before}{checked}")
             })
         }
         RouteAction::Remove { name, version } => {
@@ -146,6 +156,20 @@ fn done_text(action: &RouteAction) -> Option<Done> {
         }
         _ => return None,
     })
+}
+
+/// What recorded messages said of a version's guards, as a line of its own.
+fn guard_check(check: &Value) -> String {
+    if check.is_null() {
+        return String::new();
+    }
+    if let Some(reason) = check["unchecked"].as_str() {
+        return format!("\nits guards are not checked by the trace: {reason}");
+    }
+    let broken = check["broken"].as_object().into_iter().flatten();
+    let broken: Vec<_> = broken.map(|(guard, count)| format!("'{guard}' {count} times")).collect();
+    let broken = if broken.is_empty() { "none".to_owned() } else { broken.join(", ") };
+    format!("\nguards broken on {} recorded messages: {broken}", check["messages"])
 }
 
 /// Only what differs from the defaults; each capability and limit is a parameter of its own.
@@ -163,6 +187,12 @@ fn deploy_query(arguments: &DeployArgs) -> anyhow::Result<String> {
             .split_once('=')
             .ok_or_else(|| anyhow!("--limit '{limit}' is not of the form NAME=NUMBER"))?;
         parts.push(format!("limit.{}={}", encode_segment(name), encode_segment(number)));
+    }
+    for (name, rule) in manifest::guards(&arguments.guards, &arguments.file)? {
+        parts.push(format!("guard.{}={}", encode_segment(&name), encode_segment(&rule)));
+    }
+    if arguments.force {
+        parts.push("force=true".to_owned());
     }
     Ok(match parts.is_empty() {
         true => String::new(),
@@ -210,6 +240,7 @@ fn fields(flag: &str, pairs: &[String]) -> anyhow::Result<Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::GuardArgs;
 
     #[test]
     fn a_deploy_names_only_what_differs() {
@@ -220,6 +251,8 @@ mod tests {
             destinations,
             grant: grant.iter().map(|&name| name.to_owned()).collect(),
             limits: limits.iter().map(|&limit| limit.to_owned()).collect(),
+            guards: GuardArgs { guards: Vec::new(), manifest: None },
+            force: false,
         };
         let query = |arguments| deploy_query(&arguments).unwrap();
         assert_eq!(query(arguments(false, Destinations::Bindings, &[], &[])), "");
@@ -227,6 +260,10 @@ mod tests {
             query(arguments(true, Destinations::Any, &["clock", "load"], &["memory_bytes=5"])),
             "?activate=false&destinations=any&grant=clock&grant=load&limit.memory_bytes=5"
         );
+        let mut guarded = arguments(false, Destinations::Bindings, &[], &[]);
+        guarded.guards.guards.push("few=at most 1".into());
+        guarded.force = true;
+        assert_eq!(query(guarded), "?guard.few=at%20most%201&force=true");
         let wrong = arguments(false, Destinations::Bindings, &[], &["memory_bytes"]);
         assert!(deploy_query(&wrong).unwrap_err().to_string().contains("NAME=NUMBER"));
     }

@@ -173,8 +173,10 @@ fn replay_text(view: &Value) -> String {
         if side.is_null() {
             continue;
         }
-        let failures = side["failures"].as_object().into_iter().flatten();
-        let failures: Vec<_> = failures.map(|(cause, n)| format!("{cause} {n}")).collect();
+        let counts = |name: &str| side[name].as_object().into_iter().flatten();
+        let causes = counts("failures").map(|(cause, n)| format!("{cause} {n}"));
+        let guards = counts("guards").map(|(guard, n)| format!("guard '{guard}' {n}"));
+        let failures: Vec<_> = causes.chain(guards).collect();
         let _ = writeln!(
             text,
             "{name:9}  unroutable {}, failed: {}, fuel p50 {} p99 {} max {}",

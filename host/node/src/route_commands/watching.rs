@@ -71,11 +71,11 @@ fn row(route: &Value, version: &Value) -> Value {
 fn table(rows: &Value) -> String {
     let mut shown = rows.clone();
     for row in shown.as_array_mut().into_iter().flatten() {
-        row["causes"] = failures_text(&row["failures"]).into();
+        row["causes"] = counts_text(&row["failures"]).into();
+        row["guards"] = counts_text(&row["guard_breaks"]).into();
     }
-    let names =
-        ["route", "version", "active", "calls", "failed", "cpu_ns_per_call", "instances", "causes"];
-    output::columns(&shown, &names)
+    let names = ["route", "version", "active", "calls", "failed", "cpu_ns_per_call", "instances"];
+    output::columns(&shown, &[&names[..], &["causes", "guards"]].concat())
 }
 
 /// Failures by cause, and their sum.
@@ -84,11 +84,11 @@ fn failures(version: &Value) -> (&Value, u64) {
     (causes, causes.as_object().into_iter().flatten().map(|(_, count)| number(count)).sum())
 }
 
-/// The causes that happened.
-fn failures_text(causes: &Value) -> String {
-    let causes = causes.as_object().into_iter().flatten();
-    let causes = causes.filter(|(_, count)| number(count) > 0);
-    let texts: Vec<_> = causes.map(|(cause, count)| format!("{cause} {count}")).collect();
+/// The causes that happened, or the guards that were broken.
+fn counts_text(counts: &Value) -> String {
+    let counts = counts.as_object().into_iter().flatten();
+    let counts = counts.filter(|(_, count)| number(count) > 0);
+    let texts: Vec<_> = counts.map(|(name, count)| format!("{name} {count}")).collect();
     if texts.is_empty() { "-".to_owned() } else { texts.join(", ") }
 }
 
@@ -155,11 +155,12 @@ mod tests {
     fn counters_become_a_row_a_version() {
         let routes = json!([{"name": "geo", "active": 1, "previous": null, "exchanges": 2,
             "unavailable": 1, "versions": [{"version": 1, "active": true, "instances": 3,
-            "counters": {"calls": 4, "failures": {"trap": 1, "refused": 0}, "cpu_time_ns": 800}}]}]);
+            "counters": {"calls": 4, "failures": {"trap": 1, "refused": 0}, "cpu_time_ns": 800,
+            "guard_breaks": {"eu": 2, "few": 0}}}]}]);
         let row = row(&routes[0], &routes[0]["versions"][0]);
         assert_eq!((&row["failed"], &row["cpu_ns_per_call"]), (&json!(1), &json!(200)));
         let text = table(&json!([row]));
-        assert!(text.ends_with("trap 1\n"), "{text}");
+        assert!(text.ends_with("trap 1  eu 2\n"), "{text}");
         assert!(overview(&routes).contains("geo   1       -         1         2          4"));
     }
 

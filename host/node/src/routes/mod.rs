@@ -1,6 +1,7 @@
 //! Deployed routes, as the HTTP API asks for them: the registry of `shunt-wasm` behind the port
 //! of `shunt-http-api`.
 
+mod guards;
 mod life;
 mod logs;
 mod rollout;
@@ -9,7 +10,7 @@ use std::sync::{Arc, Weak};
 
 use shunt_broker::ports::Clock;
 use shunt_http_api::{
-    RouteCountersView, RouteDeploy, RouteDeployed, RouteDestinations, RouteDryRun,
+    RouteActivated, RouteCountersView, RouteDeploy, RouteDeployed, RouteDestinations, RouteDryRun,
     RouteDryRunDestination, RouteDryRunFailure, RouteDryRunOutcome, RouteLogLine, RoutePortError,
     RouteVersionView, RouteView, RoutesPort,
 };
@@ -18,7 +19,7 @@ use shunt_types::{
     ExchangeId, ExchangeName, PropertiesRef, QueueGauge, QueueId, ShardId, VhostName,
 };
 use shunt_wasm::{
-    Capabilities, DeployError, DeployRequest, Destinations, DryRunRequest, ErrorKind,
+    Capabilities, DeployError, DeployRequest, Destinations, DryRunRequest, ErrorKind, Guards,
     LimitOverrides, QueueLoads, RouteError, Routes, VersionView,
 };
 
@@ -50,6 +51,10 @@ impl RoutesPort for RegistryPort {
         for (name, value) in &deploy.limits {
             limits.set(name, *value).map_err(|error| RoutePortError::Invalid(error.to_string()))?;
         }
+        let guards = Guards::parse(&deploy.guards);
+        let guards = guards.map_err(|error| RoutePortError::Invalid(error.to_string()))?;
+        // A version with guards has to show itself first, where there is what to show it on.
+        let is_checked = deploy.activate && !guards.is_empty();
         let grants: Vec<&str> = deploy.grants.iter().map(String::as_str).collect();
         let request = DeployRequest {
             vhost: &vhost,
@@ -61,10 +66,20 @@ impl RoutesPort for RegistryPort {
                 RouteDestinations::Any => Destinations::Any,
             },
             limits,
-            activate: deploy.activate,
+            guards: &guards,
+            activate: deploy.activate && !is_checked,
             now_ms: self.clock.now_ms(),
         };
-        let deployed = self.routes.deploy(&request).map_err(refused_deploy)?;
+        let mut deployed = self.routes.deploy(&request).map_err(refused_deploy)?;
+        let mut guard_check = None;
+        if is_checked {
+            let version = deployed.version;
+            guard_check = self.checked(&vhost, &deploy.name, version)?;
+            if deploy.force || guard_check.as_ref().is_none_or(|check| check.broken.is_empty()) {
+                self.routes.activate(&vhost, &deploy.name, version).map_err(refused)?;
+                deployed.active = true;
+            }
+        }
         tracing::info!(
             vhost = %vhost, route = deploy.name, version = deployed.version,
             sha256 = deployed.sha256, active = deployed.active, user = deploy.user,
@@ -75,6 +90,7 @@ impl RoutesPort for RegistryPort {
             created: deployed.created,
             active: deployed.active,
             sha256: deployed.sha256,
+            guard_check,
         })
     }
 
@@ -91,11 +107,23 @@ impl RoutesPort for RegistryPort {
         self.routes.show(&vhost_name(vhost)?, name).map(view).map_err(refused)
     }
 
-    fn activate(&self, vhost: &str, name: &str, version: u32) -> Result<RouteView, RoutePortError> {
+    fn activate(
+        &self,
+        vhost: &str,
+        name: &str,
+        version: u32,
+        force: bool,
+    ) -> Result<RouteActivated, RoutePortError> {
         let vhost = vhost_name(vhost)?;
+        let guard_check = self.checked(&vhost, name, version)?;
+        if let Some(check) = guard_check.as_ref().filter(|check| !check.broken.is_empty() && !force)
+        {
+            return Err(RoutePortError::Conflict(guards::told(name, version, check)));
+        }
         self.routes.activate(&vhost, name, version).map_err(refused)?;
         tracing::info!(%vhost, route = name, version, "route version activated");
-        self.routes.show(&vhost, name).map(view).map_err(refused)
+        let route = self.routes.show(&vhost, name).map(view).map_err(refused)?;
+        Ok(RouteActivated { route, guard_check })
     }
 
     fn remove(&self, vhost: &str, name: &str) -> Result<(), RoutePortError> {
@@ -275,12 +303,14 @@ fn version_view(version: VersionView) -> RouteVersionView {
             Destinations::Any => RouteDestinations::Any,
         },
         limits: version.limits.iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        guards: version.guards.iter().map(|(name, rule, _)| (name.clone(), rule.clone())).collect(),
         unavailable: version.unavailable,
         deployed_at_ms: version.deployed_at_ms,
         instances: version.instances as u64,
         counters: RouteCountersView {
             calls: version.counters.calls,
             failures,
+            guard_breaks: version.guards.into_iter().map(|(name, _, n)| (name, n)).collect(),
             cache_hits: version.counters.cache_hits,
             cache_misses: version.counters.cache_misses,
             cpu_time_ns: version.counters.cpu_time_ns,

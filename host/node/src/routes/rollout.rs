@@ -185,6 +185,7 @@ pub(super) fn shadow_view(shadow: ShadowView) -> RouteShadowView {
         different: shadow.different,
         skipped: shadow.skipped,
         failures,
+        guard_breaks: shadow.guards.into_iter().collect(),
         differences: shadow
             .differences
             .into_iter()
@@ -232,8 +233,8 @@ pub(super) fn end_view(end: RolloutEnd) -> RouteRolloutEnd {
 /// A replay as JSON shows it.
 pub(crate) fn replay_view(replay: Replay) -> RouteReplayView {
     let side = |side: ReplaySide| {
-        let ReplaySide { unroutable, failures, fuel_p50, fuel_p99, fuel_max } = side;
-        RouteReplaySide { unroutable, failures, fuel_p50, fuel_p99, fuel_max }
+        let ReplaySide { unroutable, failures, guards, fuel_p50, fuel_p99, fuel_max } = side;
+        RouteReplaySide { unroutable, failures, guards, fuel_p50, fuel_p99, fuel_max }
     };
     RouteReplayView {
         messages: replay.messages,

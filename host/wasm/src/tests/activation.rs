@@ -133,6 +133,7 @@ fn a_version_has_no_more_instances_than_its_limit() {
         grants: &[],
         destinations: Destinations::Bound,
         limits,
+        guards: &crate::Guards::default(),
         activate: true,
         now_ms: 0,
     };

@@ -133,6 +133,7 @@ fn state_has_a_limit_and_its_addresses_are_checked() {
             grants: &["state"],
             destinations: Destinations::Bound,
             limits,
+            guards: &crate::Guards::default(),
             activate: true,
             now_ms: 0,
         };

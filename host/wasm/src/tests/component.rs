@@ -423,6 +423,7 @@ fn memory_is_the_sum_of_all_memories() {
         grants: &[],
         destinations: Destinations::Bound,
         limits,
+        guards: &crate::Guards::default(),
         activate: true,
         now_ms: 0,
     };

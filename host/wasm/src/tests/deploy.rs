@@ -107,6 +107,7 @@ fn limits_have_a_hard_maximum_and_the_module_has_a_size() {
         grants: &[],
         destinations: Destinations::Bound,
         limits: LimitOverrides { memory_bytes: Some(u64::MAX), ..LimitOverrides::default() },
+        guards: &crate::Guards::default(),
         activate: false,
         now_ms: 5,
     };

@@ -57,6 +57,7 @@ fn a_route_that_keeps_trapping_rests() {
         grants: &[],
         destinations: Destinations::Bound,
         limits,
+        guards: &crate::Guards::default(),
         activate: true,
         now_ms: 0,
     };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use parking_lot::Mutex;
 use shunt_routing::{
@@ -15,8 +15,8 @@ use shunt_types::{
 use tempfile::TempDir;
 
 use crate::{
-    DeployError, DeployRequest, Deployment, Destinations, LimitOverrides, LogLevel, RouteLimits,
-    RouteLog, RouteRef, RouteStore, Routes, RoutesConfig, StoredRoute, XWasm,
+    DeployError, DeployRequest, Deployment, Destinations, Guards, LimitOverrides, LogLevel,
+    RouteLimits, RouteLog, RouteRef, RouteStore, Routes, RoutesConfig, StoredRoute, XWasm,
 };
 
 /// A guest in WebAssembly text, made of the parts that a test is about.
@@ -161,16 +161,7 @@ impl World {
         grants: &[&str],
         destinations: Destinations,
     ) -> Result<Deployment, DeployError> {
-        self.routes.deploy(&DeployRequest {
-            vhost: &vhost(),
-            name,
-            module,
-            grants,
-            destinations,
-            limits: LimitOverrides::default(),
-            activate: true,
-            now_ms: 1_000,
-        })
+        self.routes.deploy(&request(name, module, grants, destinations))
     }
 
     pub(super) fn declare(&self, arguments: &[(&str, &str)]) -> Result<Box<dyn Matcher>, String> {
@@ -193,6 +184,21 @@ impl World {
         self.deploy(&name, guest);
         publish(&*self.exchange(&name), "key")
     }
+}
+
+/// A deployment without limits or guards of its own.
+pub(super) fn request<'a>(
+    name: &'a str,
+    module: &'a [u8],
+    grants: &'a [&'a str],
+    destinations: Destinations,
+) -> DeployRequest<'a> {
+    static VHOST: LazyLock<VhostName> = LazyLock::new(vhost);
+    static NONE: LazyLock<Guards> = LazyLock::new(Guards::default);
+    let limits = LimitOverrides::default();
+    let (vhost, guards) = (&*VHOST, &*NONE);
+    let (activate, now_ms) = (true, 1_000);
+    DeployRequest { vhost, name, module, grants, destinations, limits, guards, activate, now_ms }
 }
 
 fn open(directory: &TempDir, store: &Arc<Kept>, log: &Arc<Logged>) -> Arc<Routes> {

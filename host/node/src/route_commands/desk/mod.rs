@@ -12,10 +12,11 @@ use anyhow::{Context as _, anyhow};
 use serde_json::Value;
 use shunt_types::VhostName;
 use shunt_wasm::{
-    Desk, DeskRoute, Destinations, LogLevel, Metering, ReplayRequest, RouteLimits, RouteLog,
-    RouteRef,
+    Desk, DeskRoute, Destinations, Guards, LogLevel, Metering, ReplayRequest, RouteLimits,
+    RouteLog, RouteRef,
 };
 
+use super::manifest;
 use crate::cli::ReplayArgs;
 use crate::routes::replay_view;
 use cases::Cases;
@@ -70,7 +71,8 @@ pub(super) fn replay(arguments: &ReplayArgs) -> anyhow::Result<Value> {
     };
     let desk = desk()?;
     let fuel = |file: &Path| load(&desk, file, Metering::Fuel, Destinations::Any);
-    let candidate = fuel(module)?;
+    let guards = Guards::parse(&manifest::guards(&arguments.guards, module)?)?;
+    let candidate = fuel(module)?.guarded(guards);
     let against = arguments.against.as_ref().map(|file| fuel(Path::new(file))).transpose()?;
     let cases = arguments.bindings.as_ref().map(|file| Cases::read(file)).transpose()?;
     let vhost = VhostName::new("/")?;

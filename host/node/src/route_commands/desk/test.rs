@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use anyhow::{Context as _, bail};
 use serde_json::json;
 use shunt_routing::{Failure, FailureCause};
-use shunt_wasm::{Destinations, DryRunDestination, Metering};
+use shunt_wasm::{Destinations, DryRunDestination, Guards, Metering};
 
+use super::super::manifest;
 use super::cases::{Cases, Expected};
 use super::{desk, load};
 use crate::cli::TestArgs;
@@ -53,7 +54,9 @@ pub(in super::super) fn test(arguments: &TestArgs, format: OutputFormat) -> anyh
 fn run(arguments: &TestArgs, cases: &Cases) -> anyhow::Result<Vec<Outcome>> {
     let desk = desk()?;
     // Fuel, not time, so that a busy machine fails no case.
+    let guards = Guards::parse(&manifest::guards(&arguments.guards, &arguments.module)?)?;
     let route = load(&desk, &arguments.module, Metering::Fuel, Destinations::Any)?;
+    let route = route.guarded(guards);
     let mut outcomes = Vec::new();
     for refused in &cases.refused_exchanges {
         let declared = route.declare(Cases::exchange(&refused.what)?, Vec::new()).map(drop);
