@@ -16,6 +16,7 @@ pub mod amqp_raw;
 mod binary;
 mod client;
 pub mod clients;
+mod faults;
 mod http;
 mod node;
 mod props;
@@ -25,6 +26,7 @@ mod wat;
 
 pub use binary::{binary, command};
 pub use client::{Client, Confirms, Consume, Incoming, Message};
+pub use faults::Faults;
 pub use http::{EventStream, Http, Request, Response};
 pub use node::{Node, NodeBuilder};
 pub use props::Props;

@@ -118,6 +118,11 @@ impl Node {
         read_log(self.place.path())
     }
 
+    /// Its process.
+    pub fn process_id(&self) -> u32 {
+        self.process.child.id()
+    }
+
     /// Memory that it holds, in bytes.
     pub fn resident_bytes(&self) -> anyhow::Result<u64> {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process.child.id()))?;

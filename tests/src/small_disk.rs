@@ -21,6 +21,14 @@ impl SmallDisk {
         Ok(Self(place))
     }
 
+    /// Has it take no more writes.
+    pub fn make_read_only(&self) -> anyhow::Result<()> {
+        let mut mount = Command::new("mount");
+        let output = mount.args(["-o", "remount,ro"]).arg(self.path()).output()?;
+        ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr).trim());
+        Ok(())
+    }
+
     /// Where it is mounted.
     pub fn path(&self) -> &Path {
         self.0.path()

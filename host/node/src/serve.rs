@@ -277,6 +277,9 @@ fn start_messages(writer: SegmentWriter, broker: &Arc<Broker>) -> anyhow::Result
             SyncOutcome::NoSpace(error) => {
                 tracing::error!(%error, "the disk is full; confirms wait for space");
             }
+            SyncOutcome::Retrying(error) => {
+                tracing::error!(%error, "the log of messages can't be written; confirms wait");
+            }
             SyncOutcome::Failed(error) => {
                 tracing::error!(%error, "the log of messages failed; nothing more is confirmed");
             }

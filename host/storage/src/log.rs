@@ -9,8 +9,8 @@ use std::time::Duration;
 use crate::batch::{AppendError, Batch, check_record};
 use crate::writer::{CommitError, LogWriter};
 
-/// How long a full disk is left alone before the next try.
-pub(crate) const SPACE_RETRY: Duration = Duration::from_secs(1);
+/// How long a disk that is full or failed is left alone before the next try.
+pub(crate) const RETRY: Duration = Duration::from_secs(1);
 
 /// A record's place in the log since it was opened: the first appended one has 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,13 +23,38 @@ pub enum SyncOutcome {
     Durable(Position),
     /// The disk is full. Nothing is lost or confirmed; the log tries again until there is space.
     NoSpace(io::Error),
-    /// The last outcome but those of snapshots: nothing is confirmed from here on, and nobody
-    /// knows which of the unconfirmed records are on disk.
+    /// A write or sync failed. Nothing is lost or confirmed; the log writes the same again until
+    /// that succeeds.
+    Retrying(io::Error),
+    /// The last outcome but those of snapshots: the log was dropped while the disk was full or
+    /// failed. Nothing is confirmed from here on, and nobody knows which of the unconfirmed
+    /// records are on disk.
     Failed(io::Error),
     /// A snapshot is on disk, and the log before it is gone.
     SnapshotWritten,
     /// A snapshot could not be written; the log goes on without it.
     SnapshotFailed(io::Error),
+}
+
+impl SyncOutcome {
+    /// What is told of a try that is going to be repeated.
+    pub(crate) fn trouble(error: &CommitError) -> Self {
+        let told = |error: &io::Error| io::Error::new(error.kind(), error.to_string());
+        match error {
+            CommitError::NoSpace(error) => Self::NoSpace(told(error)),
+            CommitError::Io(error) => Self::Retrying(told(error)),
+            CommitError::Refused(error) => Self::Retrying(io::Error::other(error.to_string())),
+        }
+    }
+}
+
+impl From<CommitError> for io::Error {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::NoSpace(error) | CommitError::Io(error) => error,
+            CommitError::Refused(error) => Self::other(error),
+        }
+    }
 }
 
 /// A log of opaque commands with snapshots. Dropping it writes what was appended, then ends
@@ -182,32 +207,29 @@ impl SyncThread {
                     (self.tell)(SyncOutcome::Durable(last));
                     return true;
                 }
-                Err(CommitError::NoSpace(error)) => {
-                    if !std::mem::replace(&mut told, true) {
-                        let again = io::Error::new(error.kind(), error.to_string());
-                        (self.tell)(SyncOutcome::NoSpace(again));
-                    }
-                    if !self.pause() {
-                        continue;
-                    }
-                    // The node stops: what waits was never confirmed.
-                    error
-                }
-                Err(CommitError::Failed(error)) => error,
+                Err(error) => error,
             };
-            self.shared.state().failed = true;
-            (self.tell)(SyncOutcome::Failed(error));
-            return false;
+            // No other try takes what the log's own front let through and its writer does not.
+            let is_final = matches!(error, CommitError::Refused(_));
+            if !is_final && !std::mem::replace(&mut told, true) {
+                (self.tell)(SyncOutcome::trouble(&error));
+            }
+            if is_final || self.pause() {
+                // The node stops: what waits was never confirmed.
+                self.shared.state().failed = true;
+                (self.tell)(SyncOutcome::Failed(error.into()));
+                return false;
+            }
         }
     }
 
-    /// Waits until a full disk is worth another try, and answers whether the log is to end.
+    /// Waits until the disk is worth another try, and answers whether the log is to end.
     fn pause(&self) -> bool {
         let state = self.shared.state();
         let waited = self
             .shared
             .wake
-            .wait_timeout_while(state, SPACE_RETRY, |state| !state.closing)
+            .wait_timeout_while(state, RETRY, |state| !state.closing)
             .unwrap_or_else(PoisonError::into_inner);
         waited.0.closing
     }
@@ -285,15 +307,31 @@ mod tests {
     }
 
     #[test]
-    fn after_a_failed_sync_nothing_is_confirmed_or_taken() {
+    fn a_failed_sync_delays_and_loses_nothing() {
         let disk = FaultyDisk::new(1);
         let (log, told, _) = start(&disk);
         disk.set_faults(Faults { sync_error_per_mille: 1000, ..Faults::default() });
         log.append(1, b"x").unwrap();
-        assert!(matches!(told.recv().unwrap(), SyncOutcome::Failed(_)));
+        assert!(matches!(told.recv().unwrap(), SyncOutcome::Retrying(_)));
+        log.append(1, b"y").unwrap();
         disk.set_faults(Faults::default());
-        assert_eq!(log.append(1, b"y"), Err(AppendError::Failed));
+        assert!(matches!(told.recv().unwrap(), SyncOutcome::Durable(Position(1))));
+        assert!(matches!(told.recv().unwrap(), SyncOutcome::Durable(Position(2))));
+        disk.crash();
         drop(log);
+        let (_, _, recovered) = start(&disk);
+        assert_eq!(recovered.commands, [(1, b"x".to_vec()), (1, b"y".to_vec())]);
+    }
+
+    #[test]
+    fn a_log_that_is_dropped_on_a_failing_disk_says_so() {
+        let disk = FaultyDisk::new(1);
+        let (log, told, _) = start(&disk);
+        disk.set_faults(Faults { sync_error_per_mille: 1000, ..Faults::default() });
+        log.append(1, b"x").unwrap();
+        assert!(matches!(told.recv().unwrap(), SyncOutcome::Retrying(_)));
+        drop(log);
+        assert!(matches!(told.recv().unwrap(), SyncOutcome::Failed(_)));
         assert!(told.recv().is_err(), "no more outcomes");
     }
 

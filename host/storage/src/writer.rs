@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
-use crate::batch::Batch;
+use crate::batch::{AppendError, Batch};
 use crate::disk::{Disk, DiskFile};
 use crate::header::{self, FileRole, HEADER_SIZE};
 use crate::record::{self, KIND_BATCH};
@@ -27,9 +27,13 @@ pub enum CommitError {
     /// The disk is full. Nothing of the batch counts; it may be committed again.
     #[error("no space for the log")]
     NoSpace(#[source] io::Error),
-    /// Nobody knows what is on disk. Nothing can be committed until the log is opened again.
-    #[error("the log can't go on")]
-    Failed(#[source] io::Error),
+    /// A write or sync failed, and nobody knows what of the batch is on disk. Nothing of it counts;
+    /// it may be committed again, which writes all of it anew.
+    #[error("a write or sync of the log failed")]
+    Io(#[source] io::Error),
+    /// The batch is none that a log takes.
+    #[error("the log doesn't take the batch")]
+    Refused(#[source] AppendError),
 }
 
 /// Writes the log's files.
@@ -46,7 +50,11 @@ pub struct LogWriter {
     log_size: u64,
     snapshot_size: u64,
     buffer: Vec<u8>,
-    failed: bool,
+    /// A file that was made for what comes next and could not be used: it must be gone before
+    /// anything is committed, since its being there would end the present one.
+    stray: Option<u64>,
+    /// Whether something behind `end` may be on disk that does not count.
+    is_unsure: bool,
 }
 
 impl LogWriter {
@@ -83,35 +91,24 @@ impl LogWriter {
             log_size: plan.log_size,
             snapshot_size: plan.snapshot_size,
             buffer: Vec::new(),
-            failed: false,
+            stray: None,
+            is_unsure: false,
         };
         Ok((writer, recovered))
     }
 
     /// Writes the batch and syncs. When this answers, a crash can't take the batch any more.
+    /// After an error the same batch is to be committed next, or a longer one that begins with it.
     pub fn commit(&mut self, batch: &Batch) -> Result<(), CommitError> {
-        if self.failed {
-            return Err(CommitError::Failed(io::Error::other("an earlier write or sync failed")));
-        }
-        batch.check().map_err(|error| CommitError::Failed(io::Error::other(error)))?;
+        batch.check().map_err(CommitError::Refused)?;
+        self.remove_stray().map_err(CommitError::Io)?;
         self.buffer.clear();
         record::put_unplaced(&mut self.buffer, KIND_BATCH, &[]);
         self.buffer.extend_from_slice(batch.bytes());
         record::place(&mut self.buffer, self.number, self.end);
-        match self.file.write_at(self.end, &self.buffer) {
-            Ok(()) => {}
-            // The same bytes go to the same place once there is space: no harm is done.
-            Err(error) if is_no_space(&error) => return Err(CommitError::NoSpace(error)),
-            Err(error) => {
-                self.failed = true;
-                return Err(CommitError::Failed(error));
-            }
-        }
-        if let Err(error) = self.file.sync() {
-            // Never tried again: the kernel takes the pages for written now, and would say yes.
-            self.failed = true;
-            return Err(CommitError::Failed(error));
-        }
+        self.is_unsure = true;
+        write_and_sync(&*self.file, self.end, &[&self.buffer])?;
+        self.is_unsure = false;
         self.end += self.buffer.len() as u64;
         self.log_size += self.buffer.len() as u64;
         Ok(())
@@ -120,9 +117,10 @@ impl LogWriter {
     /// Replaces everything committed so far by `content`, which must say as much. After an error
     /// the log is as good as before, only longer.
     pub fn snapshot(&mut self, content: &[u8]) -> io::Result<()> {
-        if self.failed {
-            return Err(io::Error::other("an earlier write or sync failed"));
+        if self.is_unsure {
+            return Err(io::Error::other("the batch before is not on disk"));
         }
+        self.remove_stray()?;
         self.rotate()?;
         let size = snapshot::write(&*self.disk, self.number, content).inspect_err(|_| {
             // Best effort: the next start takes it away too.
@@ -156,7 +154,25 @@ impl LogWriter {
     /// Ends the log: an empty batch says that all before it was synced, so that whatever is
     /// damaged there later is known to be damage.
     pub fn close(mut self) -> Result<(), CommitError> {
+        if self.is_unsure {
+            // What an interrupted batch left is not vouched for.
+            return Ok(());
+        }
         self.commit(&Batch::default())
+    }
+
+    /// Takes away what an interrupted rotation left: a file that stays would end the present one
+    /// at the next start, in the middle of batches still to come.
+    fn remove_stray(&mut self) -> io::Result<()> {
+        let Some(number) = self.stray else { return Ok(()) };
+        match self.disk.remove(&FileRole::Log.file_name(number)) {
+            // It was never made, or was taken away by an earlier call, whose sync failed.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            outcome => outcome?,
+        }
+        self.disk.sync()?;
+        self.stray = None;
+        Ok(())
     }
 
     /// Goes on in a new file.
@@ -165,11 +181,7 @@ impl LogWriter {
         let file = match create(&*self.disk, FileRole::Log, number) {
             Ok(file) => file,
             Err(error) => {
-                // A file that stays would end this one at the next start, in the middle of
-                // batches still to come.
-                let name = FileRole::Log.file_name(number);
-                let removed = self.disk.remove(&name).and_then(|()| self.disk.sync());
-                self.failed = removed.is_err_and(|error| error.kind() != io::ErrorKind::NotFound);
+                self.stray = Some(number);
                 return Err(error);
             }
         };
@@ -220,7 +232,28 @@ pub(crate) fn reopen(
     Ok(file)
 }
 
-pub(crate) fn is_no_space(error: &io::Error) -> bool {
+/// Writes all of the parts at the offset, behind which nothing counts yet, and makes them durable.
+///
+/// After an error the same bytes are to be written to the same place before the next sync. A sync
+/// alone would not do: the kernel takes pages that it failed to write for clean, and would say yes.
+/// What is written again is dirty again.
+pub(crate) fn write_and_sync(
+    file: &dyn DiskFile,
+    offset: u64,
+    parts: &[&[u8]],
+) -> Result<(), CommitError> {
+    let outcome = file.write_parts_at(offset, parts).and_then(|()| file.sync());
+    outcome.map_err(CommitError::of)
+}
+
+impl CommitError {
+    /// What a failed write, sync or creation of a file means.
+    pub(crate) fn of(error: io::Error) -> Self {
+        if is_no_space(&error) { Self::NoSpace(error) } else { Self::Io(error) }
+    }
+}
+
+fn is_no_space(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 

@@ -70,7 +70,7 @@ impl Broker {
     /// The log said how far it is on disk; on the log's own thread.
     pub fn message_log_said(&self, outcome: &SyncOutcome) {
         match outcome {
-            SyncOutcome::NoSpace(_) => self.alarms().set_log(true),
+            SyncOutcome::NoSpace(_) | SyncOutcome::Retrying(_) => self.alarms().set_log(true),
             SyncOutcome::Durable(_) => self.alarms().set_log(false),
             _ => {}
         }

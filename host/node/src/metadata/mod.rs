@@ -156,6 +156,9 @@ fn tell(waiters: &Mutex<Waiters>, outcome: SyncOutcome) {
             SyncOutcome::NoSpace(error) => {
                 tracing::error!(%error, "the disk is full; declarations wait for space");
             }
+            SyncOutcome::Retrying(error) => {
+                tracing::error!(%error, "the metadata can't be written; declarations wait");
+            }
             SyncOutcome::SnapshotWritten => tracing::debug!("metadata snapshot written"),
             SyncOutcome::SnapshotFailed(error) => {
                 tracing::warn!(%error, "the metadata snapshot can't be written");

@@ -162,17 +162,23 @@ fn a_log_that_is_dropped_on_a_full_disk_confirms_nothing_more() {
 }
 
 #[test]
-fn after_a_failed_sync_nothing_is_confirmed_or_taken() {
-    let disk = FaultyDisk::new(1);
-    let (log, told, _) = start(disk.clone());
-    disk.set_faults(Faults { sync_error_per_mille: 1000, ..Faults::default() });
-    let (_, positions) = append(&log, &[b"x"]);
-    assert!(matches!(told.recv().unwrap(), SyncOutcome::Failed(_)));
-    disk.set_faults(Faults::default());
-    assert_eq!(log.append(&batch(&[b"y"]), &mut Vec::new()), Err(AppendError::Failed));
-    assert_eq!(log.read(positions[0]).unwrap().head(), b"x", "still read");
-    drop(log);
-    assert!(told.recv().is_err(), "no more outcomes");
+fn a_failed_sync_delays_and_loses_nothing() {
+    for seed in 0..10 {
+        let disk = FaultyDisk::new(seed);
+        let (log, told, _) = start(disk.clone());
+        disk.set_faults(Faults { sync_error_per_mille: 1000, ..Faults::default() });
+        let (_, first) = append(&log, &[b"x"]);
+        assert!(matches!(told.recv().unwrap(), SyncOutcome::Retrying(_)));
+        assert_eq!(log.read(first[0]).unwrap().head(), b"x", "while it waits");
+        let (position, second) = append(&log, &[b"y"]);
+        disk.set_faults(Faults::default());
+        wait_for(&told, position);
+        disk.crash();
+        drop(log);
+        let (_, _, found) = start(disk);
+        let positions: Vec<_> = found.iter().map(|(at, _)| *at).collect();
+        assert_eq!(positions, [first, second].concat(), "seed {seed}");
+    }
 }
 
 #[test]

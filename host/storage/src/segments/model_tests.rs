@@ -72,7 +72,7 @@ struct Life {
 #[derive(Debug, Default)]
 struct Told {
     durable: Position,
-    no_space: u32,
+    trouble: u32,
     failed: bool,
 }
 
@@ -120,7 +120,7 @@ impl Life {
                         assert!(position > told.durable && !told.failed);
                         told.durable = position;
                     }
-                    SyncOutcome::NoSpace(_) => told.no_space += 1,
+                    SyncOutcome::NoSpace(_) | SyncOutcome::Retrying(_) => told.trouble += 1,
                     SyncOutcome::Failed(_) => told.failed = true,
                     other => panic!("{other:?}"),
                 }
@@ -299,16 +299,13 @@ fn live(life: &mut Life, model: &mut Model, disk: &FaultyDisk, random: &mut Rand
         match random.below(10) {
             0..4 => life.append(model, random),
             4..7 => match life.turn(model) {
-                Turn::NoSpace(_) if random.below(3) == 0 => {
-                    disk.set_faults(Faults { space_max: None, ..faults });
+                Turn::Trouble(_) => {
+                    assert!(life.told.lock().unwrap().trouble > 0);
+                    if random.below(3) == 0 {
+                        disk.set_faults(Faults { space_max: None, ..faults });
+                    }
                 }
-                Turn::Failed => {
-                    assert!(life.told.lock().unwrap().failed);
-                    life.append(model, random);
-                    life.read(model, random);
-                    return;
-                }
-                _ => {}
+                Turn::Done | Turn::Idle => {}
             },
             7..9 => life.read(model, random),
             _ => life.remove(model, random),
@@ -319,7 +316,7 @@ fn live(life: &mut Life, model: &mut Model, disk: &FaultyDisk, random: &mut Rand
             match life.turn(model) {
                 Turn::Done => {}
                 Turn::Idle => break life.sync.close(),
-                Turn::NoSpace(_) | Turn::Failed => break,
+                Turn::Trouble(_) => break,
             }
         }
     }

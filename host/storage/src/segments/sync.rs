@@ -5,11 +5,10 @@ use std::sync::Arc;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
-use crate::log::{Position, SPACE_RETRY, SyncOutcome};
+use crate::log::{Position, RETRY, SyncOutcome};
 use crate::segments::SegmentWriter;
 use crate::segments::log::Shared;
 use crate::segments::waiting::Group;
-use crate::writer::CommitError;
 
 /// What the thread has.
 pub(super) struct SyncThread {
@@ -19,8 +18,8 @@ pub(super) struct SyncThread {
     /// Whether the turn before took a segment away: groups and segments alternate.
     removed_last: bool,
     told_durable: Position,
-    /// Whether the disk was full at the last try.
-    told_no_space: bool,
+    /// Whether the last try failed.
+    told_trouble: bool,
 }
 
 /// What a turn came to.
@@ -30,10 +29,8 @@ pub(super) enum Turn {
     Done,
     /// There is nothing to do.
     Idle,
-    /// The disk is full.
-    NoSpace(io::Error),
-    /// The log has failed, which has been told.
-    Failed,
+    /// The disk is full, or a write or sync failed. The next turn tries again.
+    Trouble(io::Error),
 }
 
 impl SyncThread {
@@ -48,7 +45,7 @@ impl SyncThread {
             tell,
             removed_last: false,
             told_durable: Position(0),
-            told_no_space: false,
+            told_trouble: false,
         }
     }
 
@@ -59,10 +56,9 @@ impl SyncThread {
                 Turn::Done => {}
                 Turn::Idle if self.sleep() => {}
                 Turn::Idle => break,
-                Turn::NoSpace(_) if !self.pause() => {}
+                Turn::Trouble(_) if !self.pause() => {}
                 // The node stops: what waits was never confirmed.
-                Turn::NoSpace(error) => return self.fail(error),
-                Turn::Failed => return,
+                Turn::Trouble(error) => return self.fail(error),
             }
         }
         self.close();
@@ -90,19 +86,14 @@ impl SyncThread {
         self.removed_last = false;
         match self.writer.commit(&group) {
             Ok(()) => {}
-            Err(CommitError::NoSpace(error)) => {
-                if !std::mem::replace(&mut self.told_no_space, true) {
-                    let told = io::Error::new(error.kind(), error.to_string());
-                    (self.tell)(SyncOutcome::NoSpace(told));
+            Err(error) => {
+                if !std::mem::replace(&mut self.told_trouble, true) {
+                    (self.tell)(SyncOutcome::trouble(&error));
                 }
-                return Turn::NoSpace(error);
-            }
-            Err(CommitError::Failed(error)) => {
-                self.fail(error);
-                return Turn::Failed;
+                return Turn::Trouble(error.into());
             }
         }
-        self.told_no_space = false;
+        self.told_trouble = false;
         let durable = group.last;
         drop(group);
         let group = {
@@ -154,13 +145,13 @@ impl SyncThread {
         true
     }
 
-    /// Waits until a full disk is worth another try, and answers whether the log is to end.
+    /// Waits until the disk is worth another try, and answers whether the log is to end.
     fn pause(&self) -> bool {
         let state = self.shared.state();
         let waited = self
             .shared
             .wake
-            .wait_timeout_while(state, SPACE_RETRY, |state| !state.closing)
+            .wait_timeout_while(state, RETRY, |state| !state.closing)
             .unwrap_or_else(PoisonError::into_inner);
         waited.0.closing
     }

@@ -20,7 +20,7 @@ use crate::segments::index::{self, IndexBuilder};
 use crate::segments::recover::{self, Listeners, Plan, RecoveryProgress, SegmentRecovery};
 use crate::segments::waiting::{Group, Waiting};
 use crate::segments::{RecordPosition, SegmentInfo, SegmentLogOptions};
-use crate::writer::{CommitError, create, is_no_space, reopen};
+use crate::writer::{CommitError, create, reopen, write_and_sync};
 
 /// The number of a log's first segment.
 const NUMBER_FIRST: u32 = 1;
@@ -41,7 +41,6 @@ pub struct SegmentWriter {
     ahead: Option<Box<dyn DiskFile>>,
     /// Whether the folder may hold names that it would not after a crash.
     names_unsynced: bool,
-    failed: bool,
 }
 
 impl SegmentWriter {
@@ -101,7 +100,6 @@ impl SegmentWriter {
             index,
             ahead: None,
             names_unsynced: false,
-            failed: false,
         };
         Ok((writer, recovery))
     }
@@ -120,10 +118,8 @@ impl SegmentWriter {
     }
 
     /// Writes the group and syncs. When this answers, a crash can't take the group any more.
+    /// After an error the same group is given again.
     pub(super) fn commit(&mut self, group: &Group) -> Result<(), CommitError> {
-        if self.failed {
-            return Err(CommitError::Failed(io::Error::other("an earlier write or sync failed")));
-        }
         if group.segment != self.number {
             self.go_on_in(group.segment)?;
         }
@@ -150,9 +146,10 @@ impl SegmentWriter {
     /// Makes the next segment's file when the present one is half full. What goes wrong goes
     /// wrong again when the file is needed, and is told then.
     pub(super) fn make_ahead(&mut self) {
-        let next = self.number.checked_add(1).filter(|_| {
-            self.ahead.is_none() && !self.failed && self.end * 2 >= self.options.segment_size
-        });
+        let next = self
+            .number
+            .checked_add(1)
+            .filter(|_| self.ahead.is_none() && self.end * 2 >= self.options.segment_size);
         if let Some(number) = next {
             self.ahead = create(&*self.disk, FileRole::Segment, u64::from(number)).ok();
         }
@@ -177,10 +174,10 @@ impl SegmentWriter {
         Ok(())
     }
 
-    /// Ends the log: an empty batch says that all before it was synced, so that whatever is
+    /// Ends the log, when every group was committed: an empty batch says that all before it was synced, so that whatever is
     /// damaged there later is known to be damage.
     pub(super) fn close(&mut self) -> Result<(), CommitError> {
-        if self.failed || self.end == HEADER_SIZE as u64 {
+        if self.end == HEADER_SIZE as u64 {
             return Ok(());
         }
         let mut bytes = Vec::new();
@@ -191,12 +188,9 @@ impl SegmentWriter {
     fn go_on_in(&mut self, number: u32) -> Result<(), CommitError> {
         self.file = match self.ahead.take() {
             Some(file) => file,
-            None => match create(&*self.disk, FileRole::Segment, u64::from(number)) {
-                Ok(file) => file,
-                // An unused file of that name does no harm; the next try makes it anew.
-                Err(error) if is_no_space(&error) => return Err(CommitError::NoSpace(error)),
-                Err(error) => return Err(self.fail(error)),
-            },
+            // An unused file of that name does no harm; the next try makes it anew.
+            None => create(&*self.disk, FileRole::Segment, u64::from(number))
+                .map_err(CommitError::of)?,
         };
         self.number = number;
         self.end = HEADER_SIZE as u64;
@@ -205,21 +199,9 @@ impl SegmentWriter {
     }
 
     fn write(&mut self, offset: u64, parts: &[&[u8]]) -> Result<(), CommitError> {
-        match self.file.write_parts_at(offset, parts) {
-            Ok(()) => {}
-            // The same bytes go to the same place once there is space: no harm is done.
-            Err(error) if is_no_space(&error) => return Err(CommitError::NoSpace(error)),
-            Err(error) => return Err(self.fail(error)),
-        }
-        // Never tried again: the kernel takes the pages for written now, and would say yes.
-        self.file.sync().map_err(|error| self.fail(error))?;
+        write_and_sync(&*self.file, offset, parts)?;
         self.end = offset + parts.iter().map(|part| part.len() as u64).sum::<u64>();
         Ok(())
-    }
-
-    fn fail(&mut self, error: io::Error) -> CommitError {
-        self.failed = true;
-        CommitError::Failed(error)
     }
 }
 
