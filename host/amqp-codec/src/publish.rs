@@ -3,6 +3,8 @@
 //! Nearly every publish is such, and whoever gets it whole needs to keep nothing between frames.
 //! Anything else, damage above all, is left to be read frame by frame, which says what is wrong.
 
+use shunt_types::Names;
+
 use crate::content::{CLASS_BASIC, CONTENT_HEADER_FIXED};
 use crate::frame::{FRAME_END, FRAME_HEADER_SIZE, FRAME_OVERHEAD, FrameKind};
 use crate::method::BasicPublish;
@@ -19,10 +21,8 @@ const IMMEDIATE: u8 = 0b10;
 pub struct WholePublish<'a> {
     /// The channel of all its frames.
     pub channel: u16,
-    /// Exchange and routing key as the two short strings that came, each of them UTF-8.
-    pub names: &'a [u8],
-    /// The exchange; the first of the names.
-    pub exchange: &'a str,
+    /// Exchange and routing key.
+    pub names: Names<'a>,
     /// Whether it comes back when no queue takes it.
     pub mandatory: bool,
     /// Property flags and properties, not validated.
@@ -46,11 +46,10 @@ impl<'a> WholePublish<'a> {
             return None;
         }
         let (names, &[bits]) = method.get(BEFORE_NAMES..)?.split_last_chunk()?;
-        let (exchange, after) = short_string(names)?;
-        let (_routing_key, after) = short_string(after)?;
-        if !after.is_empty() || bits & IMMEDIATE != 0 {
+        if bits & IMMEDIATE != 0 {
             return None;
         }
+        let names = Names::new(names)?;
 
         let (header_channel, header, rest) = cut(rest, FrameKind::Header, frame_max)?;
         let (fixed, properties) = header.split_first_chunk::<CONTENT_HEADER_FIXED>()?;
@@ -69,7 +68,7 @@ impl<'a> WholePublish<'a> {
             (body, rest)
         };
         let mandatory = bits & MANDATORY != 0;
-        let publish = Self { channel, names, exchange, mandatory, properties, body };
+        let publish = Self { channel, names, mandatory, properties, body };
         Some((publish, bytes.len() - rest.len()))
     }
 }
@@ -86,14 +85,6 @@ fn cut(bytes: &[u8], kind: FrameKind, frame_max: u32) -> Option<(u16, &[u8], &[u
     let (payload, rest) = rest.split_at_checked(size)?;
     let (&end, rest) = rest.split_first()?;
     (end == FRAME_END).then_some((u16::from_be_bytes([c0, c1]), payload, rest))
-}
-
-/// A short string and what follows.
-#[inline(always)]
-fn short_string(bytes: &[u8]) -> Option<(&str, &[u8])> {
-    let (&length, rest) = bytes.split_first()?;
-    let (text, rest) = rest.split_at_checked(length.into())?;
-    Some((std::str::from_utf8(text).ok()?, rest))
 }
 
 #[cfg(test)]
@@ -154,9 +145,7 @@ mod tests {
     #[track_caller]
     fn check(bytes: &[u8]) {
         let found = WholePublish::parse(bytes, FRAME_MAX).map(|(publish, size)| {
-            let (exchange, rest) = short_string(publish.names).unwrap();
-            let (key, rest) = short_string(rest).unwrap();
-            assert!(rest.is_empty() && exchange == publish.exchange);
+            let (exchange, key) = (publish.names.exchange(), publish.names.routing_key());
             let (properties, body) = (publish.properties.to_vec(), publish.body.to_vec());
             (exchange.to_owned(), key.to_owned(), publish.mandatory, properties, body, size)
         });

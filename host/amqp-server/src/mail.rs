@@ -62,7 +62,7 @@ impl Shared {
     }
 
     /// Delivers what there is room for; whether that was all.
-    fn deliver(&self, serial: u64, consumer: Consumer, deliveries: Vec<Delivery>) -> bool {
+    fn deliver(&self, serial: u64, consumer: Consumer, mut deliveries: Vec<Delivery>) -> bool {
         let known = self.remote_consumers.borrow().get(&serial).cloned();
         let Some(known) = known else {
             self.send_back(consumer, deliveries, |_| ());
@@ -74,15 +74,19 @@ impl Shared {
             return false;
         }
         let channel = &known.channel;
-        let mut rest = deliveries.into_iter().peekable();
         let mut state = channel.deliveries.borrow_mut();
         let mut out = self.out.borrow_mut();
         out.prepare(&self.pool);
         let takes = |delivery: &Delivery, has_room: bool| {
             !channel.closed.get() && (delivery.id.is_none() || has_room)
         };
-        while let Some(delivery) = rest.next_if(|delivery| takes(delivery, state.has_room())) {
-            let delivery_tag = state.add(&delivery);
+        let mut taken = 0;
+        for delivery in &deliveries {
+            if !takes(delivery, state.has_room()) {
+                break;
+            }
+            taken += 1;
+            let delivery_tag = state.add(delivery);
             put_deliver(
                 &mut *out,
                 channel.number,
@@ -94,10 +98,10 @@ impl Shared {
             );
         }
         drop((state, out));
-        let refused: Vec<Delivery> = rest.collect();
-        if refused.is_empty() {
+        if taken == deliveries.len() {
             return true;
         }
+        let refused = deliveries.split_off(taken);
         // More may be on its way. All of it has to be back before the consumer goes on, or the
         // order would be lost.
         known.returning.set(true);

@@ -121,7 +121,9 @@ impl ConsumerSink for RemoteSink {
 
     fn flush(&mut self) {
         if let (false, Some(consumer)) = (self.collected.is_empty(), self.consumer) {
-            let deliveries = std::mem::take(&mut self.collected);
+            // As much room as this batch took: to grow would copy it again and again.
+            let room = Vec::with_capacity(self.collected.len().min(WINDOW as usize));
+            let deliveries = std::mem::replace(&mut self.collected, room);
             let (serial, paused) = (self.serial, self.is_spent());
             self.mailbox.post(Mail::Deliveries { serial, consumer, deliveries, paused });
         }

@@ -12,9 +12,12 @@ pub(crate) trait Sequenced {
     fn sequence(&self) -> u64;
 }
 
-/// The list. Every piece holds something, but for a list of one piece.
+/// The list. Short ones, which most are, have nothing but a head.
 pub(crate) struct Fifo<T> {
-    pieces: VecDeque<VecDeque<T>>,
+    /// What comes first; empty only if there is nothing at all.
+    head: VecDeque<T>,
+    /// What comes after it, no piece of it empty.
+    rest: VecDeque<VecDeque<T>>,
     /// An emptied piece, for the next one that is needed.
     spare: Option<VecDeque<T>>,
     len: usize,
@@ -22,88 +25,118 @@ pub(crate) struct Fifo<T> {
 
 impl<T> Default for Fifo<T> {
     fn default() -> Self {
-        Self { pieces: VecDeque::new(), spare: None, len: 0 }
+        Self { head: VecDeque::new(), rest: VecDeque::new(), spare: None, len: 0 }
     }
 }
 
 impl<T: Sequenced> Fifo<T> {
+    #[inline]
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
+    #[inline]
     pub(crate) fn front(&self) -> Option<&T> {
-        self.pieces.front()?.front()
+        self.head.front()
     }
 
     pub(crate) fn back(&self) -> Option<&T> {
-        self.pieces.back()?.back()
+        self.rest.back().unwrap_or(&self.head).back()
     }
 
     /// Adds what comes after everything that is there.
+    #[inline]
     pub(crate) fn push_back(&mut self, element: T) {
         debug_assert!(self.back().is_none_or(|back| back.sequence() < element.sequence()));
         self.len += 1;
-        match self.pieces.back_mut() {
-            Some(piece) if piece.len() < PIECE => return piece.push_back(element),
-            // The first piece grows as it is needed: most lists stay short.
-            None => self.pieces.push_back(VecDeque::new()),
-            Some(_) => {
-                let piece = self.spare.take().unwrap_or_else(|| VecDeque::with_capacity(PIECE));
-                self.pieces.push_back(piece);
-            }
-        }
-        if let Some(piece) = self.pieces.back_mut() {
-            piece.push_back(element);
+        if self.rest.is_empty() && self.head.len() < PIECE {
+            // It grows as it is needed: most lists stay short.
+            self.head.push_back(element);
+        } else {
+            self.push_behind(element);
         }
     }
 
-    pub(crate) fn pop_front(&mut self) -> Option<T> {
-        let piece = self.pieces.front_mut()?;
-        let element = piece.pop_front()?;
-        self.len -= 1;
-        if piece.is_empty() && self.pieces.len() > 1 {
-            self.spare = self.pieces.pop_front();
-            if self.pieces.len() == 1 && self.pieces.capacity() > 64 {
-                self.pieces.shrink_to(4);
+    fn push_behind(&mut self, element: T) {
+        match self.rest.back_mut() {
+            Some(piece) if piece.len() < PIECE => piece.push_back(element),
+            _ => {
+                let spare = self.spare.take();
+                let mut piece = spare.unwrap_or_else(|| VecDeque::with_capacity(PIECE));
+                piece.push_back(element);
+                self.rest.push_back(piece);
             }
         }
+    }
+
+    #[inline]
+    pub(crate) fn pop_front(&mut self) -> Option<T> {
+        let element = self.head.pop_front()?;
+        self.len -= 1;
+        if self.head.is_empty() && !self.rest.is_empty() {
+            self.next_piece();
+        }
         Some(element)
+    }
+
+    /// The head is used up.
+    fn next_piece(&mut self) {
+        let Some(piece) = self.rest.pop_front() else { return };
+        self.spare = Some(std::mem::replace(&mut self.head, piece));
+        if self.rest.is_empty() && self.rest.capacity() > 64 {
+            self.rest.shrink_to(4);
+        }
     }
 
     /// The element of that sequence.
     pub(crate) fn get_mut(&mut self, sequence: u64) -> Option<&mut T> {
         let (piece, index) = self.find(sequence)?;
-        self.pieces.get_mut(piece)?.get_mut(index)
+        self.piece_mut(piece)?.get_mut(index)
     }
 
     /// Takes the element of that sequence out, wherever it stands.
     pub(crate) fn remove(&mut self, sequence: u64) -> Option<T> {
         let (piece, index) = self.find(sequence)?;
-        let removed = self.pieces.get_mut(piece)?.remove(index)?;
+        let found = self.piece_mut(piece)?;
+        let removed = found.remove(index)?;
+        let is_empty = found.is_empty();
         self.len -= 1;
-        if self.pieces[piece].is_empty() && self.pieces.len() > 1 {
-            self.pieces.remove(piece);
+        match piece.checked_sub(1) {
+            Some(piece) if is_empty => drop(self.rest.remove(piece)),
+            None if is_empty => self.next_piece(),
+            _ => {}
         }
         Some(removed)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.pieces.iter().flatten()
+        self.head.iter().chain(self.rest.iter().flatten())
     }
 
+    /// The piece of that number; the head is 0.
+    fn piece_mut(&mut self, piece: usize) -> Option<&mut VecDeque<T>> {
+        match piece.checked_sub(1) {
+            None => Some(&mut self.head),
+            Some(piece) => self.rest.get_mut(piece),
+        }
+    }
+
+    /// In which piece it is, and where there.
     fn find(&self, sequence: u64) -> Option<(usize, usize)> {
+        let last = |piece: &VecDeque<T>| piece.back().map(T::sequence);
         // What is looked for most came last.
-        let last = self.pieces.len().checked_sub(1)?;
-        let from_last = self.pieces[last].front().is_some_and(|e| e.sequence() <= sequence);
-        let piece = if from_last {
-            last
-        } else {
-            self.pieces.partition_point(|piece| {
-                piece.back().is_some_and(|back| back.sequence() < sequence)
-            })
+        let (number, piece) = match self.rest.back() {
+            Some(back) if back.front().is_some_and(|e| e.sequence() <= sequence) => {
+                (self.rest.len(), back)
+            }
+            Some(_) if last(&self.head) < Some(sequence) => {
+                let before = self.rest.partition_point(|piece| last(piece) < Some(sequence));
+                (before + 1, self.rest.get(before)?)
+            }
+            _ => (0, &self.head),
         };
-        let index = self.pieces.get(piece)?.binary_search_by_key(&sequence, T::sequence).ok()?;
-        Some((piece, index))
+        let index = piece.binary_search_by_key(&sequence, T::sequence).ok()?;
+        Some((number, index))
     }
 }
 

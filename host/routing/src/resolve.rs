@@ -49,27 +49,41 @@ impl Walk {
     }
 
     /// Random bits for the next [`Header`]: evenly spread, and no secret (SplitMix64).
+    #[inline]
     pub fn next_random(&mut self) -> u64 {
         self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
         crate::native::scramble(self.random)
     }
 
     /// The queues that the message goes to, each once, in no particular order.
+    #[inline]
     pub fn queues(&self) -> &[QueueId] {
         &self.queues
     }
 
+    /// The queue that gets the message, where it is one alone and nothing else came of the walk.
+    #[inline]
+    pub fn only_queue(&self) -> Option<QueueId> {
+        match self.queues[..] {
+            [queue] if self.waiting.is_empty() && self.failure.is_none() => Some(queue),
+            _ => None,
+        }
+    }
+
     /// The queues in which the message waits for exchanges that delay it, each once.
+    #[inline]
     pub fn waiting(&self) -> &[QueueId] {
         &self.waiting
     }
 
     /// The exchanges that keep what passes and that the message passed, each once.
+    #[inline]
     pub fn retaining(&self) -> &[ExchangeId] {
         &self.retaining
     }
 
     /// The first route that failed, if one did.
+    #[inline]
     pub fn failure(&self) -> Option<&RouteFailure> {
         self.failure.as_ref()
     }
@@ -93,7 +107,9 @@ impl Walk {
         confirming: bool,
     ) {
         self.clear_found();
-        self.failure = None;
+        if self.failure.is_some() {
+            self.failure = None;
+        }
         self.diverted = false;
         self.pending.clear();
         self.seen.clear();
@@ -112,12 +128,14 @@ impl Walk {
         }
     }
 
+    #[inline]
     fn clear_found(&mut self) {
         self.queues.clear();
         self.waiting.clear();
         self.retaining.clear();
     }
 
+    #[inline]
     fn visit(
         &mut self,
         topology: &dyn Topology,

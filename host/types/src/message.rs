@@ -7,6 +7,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 
 use crate::limits::{BODY_INLINE_MAX, SHORT_STRING_MAX};
+use crate::names::Names;
 use crate::properties::{Properties, PropertiesRef};
 use crate::wire::DecodeError;
 
@@ -59,57 +60,36 @@ impl Message {
         properties: &[u8],
         body: MessageBody<'_>,
     ) -> Result<Self, MessageError> {
-        let mut names: SmallVec<[u8; BLOCK_INLINE]> = SmallVec::new();
+        let mut names: SmallVec<[u8; Names::LENGTH_MAX]> = SmallVec::new();
         put_name(&mut names, exchange, "the exchange's name")?;
         put_name(&mut names, routing_key, "the routing key")?;
-        Self::of_names(&names, properties, body)
+        Self::of_names(Names::trusted(&names), properties, body)
     }
 
-    /// Makes a message of names that are two short strings already, exchange and routing key; as
-    /// [`new`](Self::new) otherwise. What is no such pair reads as empty names.
+    /// As [`new`](Self::new), of names that stand together already.
     #[inline]
     pub fn of_names(
-        names: &[u8],
+        names: Names<'_>,
         properties: &[u8],
         body: MessageBody<'_>,
     ) -> Result<Self, MessageError> {
-        let names = if are_names(names) { names } else { &[0, 0] };
         let properties = PropertiesRef::decode(properties)?;
         let (delivery_mode, priority, expiration) = properties.summary();
         let expiration_ms = expiration.map(parse_expiration).transpose()?;
 
-        let mut block = SmallVec::new();
-        if let MessageBody::Borrowed(body) = &body
-            && body.len() <= BODY_INLINE_MAX
-        {
-            block.reserve_exact(names.len() + properties.as_bytes().len() + body.len());
-        }
-        block.extend_from_slice(names);
-        let names_length = names.len() as u16;
-        block.extend_from_slice(properties.as_bytes());
+        let (names, properties) = (names.as_bytes(), properties.as_bytes());
+        let mut block = block_of(names, properties, body.inline());
         // The two lowest flags mean nothing to us, but "another flags word follows" to a client
         // that reads the specification to the letter.
-        block[usize::from(names_length) + 1] &= !0b11;
-        let long_body = match body {
-            MessageBody::Borrowed(body) if body.len() <= BODY_INLINE_MAX => {
-                block.extend_from_slice(body);
-                Bytes::new()
-            }
-            MessageBody::Borrowed(body) => Bytes::copy_from_slice(body),
-            MessageBody::Shared(body) if body.len() <= BODY_INLINE_MAX => {
-                block.extend_from_slice(&body);
-                Bytes::new()
-            }
-            MessageBody::Shared(body) => body,
-        };
+        block[names.len() + 1] &= !0b11;
         Ok(Self(Arc::new(Parts {
             block,
-            names_length,
-            properties_length: properties.as_bytes().len() as u32,
+            names_length: names.len() as u16,
+            properties_length: properties.len() as u32,
             persistent: delivery_mode == Some(2),
             priority: priority.unwrap_or(0),
             expiration_ms,
-            long_body,
+            long_body: body.long(),
         })))
     }
 
@@ -149,29 +129,32 @@ impl Message {
     }
 
     /// The exchange that it was published to; empty for the default exchange.
+    #[inline]
     pub fn exchange(&self) -> &str {
-        let names = self.names();
-        text(&names[1..=names[0] as usize])
+        self.names().exchange()
     }
 
     /// The routing key that it was published with.
+    #[inline]
     pub fn routing_key(&self) -> &str {
-        let names = self.names();
-        text(&names[names[0] as usize + 2..])
+        self.names().routing_key()
     }
 
     /// Exchange and routing key as two short strings, the end of a `basic.deliver` method.
-    pub fn names(&self) -> &[u8] {
-        &self.0.block[..self.0.names_length.into()]
+    #[inline]
+    pub fn names(&self) -> Names<'_> {
+        Names::trusted(&self.0.block[..self.0.names_length.into()])
     }
 
     /// The basic properties.
+    #[inline]
     pub fn properties(&self) -> PropertiesRef<'_> {
         let start = usize::from(self.0.names_length);
         PropertiesRef::trusted(&self.0.block[start..start + self.0.properties_length as usize])
     }
 
     /// The body.
+    #[inline]
     pub fn body(&self) -> &[u8] {
         if self.0.long_body.is_empty() {
             &self.0.block[usize::from(self.0.names_length) + self.0.properties_length as usize..]
@@ -180,7 +163,15 @@ impl Message {
         }
     }
 
+    /// How many bytes the body has.
+    #[inline]
+    pub fn body_size(&self) -> usize {
+        let before = usize::from(self.0.names_length) + self.0.properties_length as usize;
+        self.0.block.len() - before + self.0.long_body.len()
+    }
+
     /// The body where it is long enough to be shared by reference instead of copied.
+    #[inline]
     pub fn long_body(&self) -> Option<&Bytes> {
         (!self.0.long_body.is_empty()).then_some(&self.0.long_body)
     }
@@ -191,16 +182,19 @@ impl Message {
     }
 
     /// Whether the delivery mode is 2.
+    #[inline]
     pub fn is_persistent(&self) -> bool {
         self.0.persistent
     }
 
     /// The priority; 0 when the property is absent.
+    #[inline]
     pub fn priority(&self) -> u8 {
         self.0.priority
     }
 
     /// The message's own time to live, in milliseconds.
+    #[inline]
     pub fn expiration_ms(&self) -> Option<u64> {
         self.0.expiration_ms
     }
@@ -221,6 +215,28 @@ pub enum MessageBody<'a> {
     Shared(Bytes),
 }
 
+impl MessageBody<'_> {
+    /// What goes into the message's block.
+    #[inline]
+    fn inline(&self) -> &[u8] {
+        let body: &[u8] = match self {
+            Self::Borrowed(body) => body,
+            Self::Shared(body) => body,
+        };
+        if body.len() <= BODY_INLINE_MAX { body } else { &[] }
+    }
+
+    /// What is shared by reference.
+    #[inline]
+    fn long(self) -> Bytes {
+        match self {
+            Self::Borrowed(body) if body.len() > BODY_INLINE_MAX => Bytes::copy_from_slice(body),
+            Self::Shared(body) if body.len() > BODY_INLINE_MAX => body,
+            _ => Bytes::new(),
+        }
+    }
+}
+
 impl fmt::Debug for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Message")
@@ -231,31 +247,38 @@ impl fmt::Debug for Message {
     }
 }
 
-/// Whether bytes are two short strings and nothing else, by their lengths.
-#[inline]
-fn are_names(bytes: &[u8]) -> bool {
-    let Some(&exchange) = bytes.first() else { return false };
-    let after_exchange = usize::from(exchange) + 1;
-    let key = bytes.get(after_exchange);
-    key.is_some_and(|&key| bytes.len() == after_exchange + 1 + usize::from(key))
-}
-
 fn put_name(
-    block: &mut SmallVec<[u8; BLOCK_INLINE]>,
+    names: &mut SmallVec<[u8; Names::LENGTH_MAX]>,
     name: &str,
     what: &'static str,
 ) -> Result<(), MessageError> {
     if name.len() > SHORT_STRING_MAX {
         return Err(MessageError::NameTooLong(what));
     }
-    block.push(name.len() as u8);
-    block.extend_from_slice(name.as_bytes());
+    names.push(name.len() as u8);
+    names.extend_from_slice(name.as_bytes());
     Ok(())
 }
 
-/// Names came in as `&str`, so these bytes are UTF-8.
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).unwrap_or_default()
+/// The block of a message, in one allocation or none.
+#[inline]
+fn block_of(names: &[u8], properties: &[u8], body: &[u8]) -> SmallVec<[u8; BLOCK_INLINE]> {
+    let size = names.len() + properties.len() + body.len();
+    if size <= BLOCK_INLINE {
+        let mut block = [0; BLOCK_INLINE];
+        let (first, rest) = block.split_at_mut(names.len());
+        let (second, rest) = rest.split_at_mut(properties.len());
+        first.copy_from_slice(names);
+        second.copy_from_slice(properties);
+        rest[..body.len()].copy_from_slice(body);
+        SmallVec::from_buf_and_len(block, size)
+    } else {
+        let mut block = Vec::with_capacity(size);
+        block.extend_from_slice(names);
+        block.extend_from_slice(properties);
+        block.extend_from_slice(body);
+        SmallVec::from_vec(block)
+    }
 }
 
 fn parse_expiration(text: &str) -> Result<u64, MessageError> {
@@ -282,7 +305,8 @@ mod tests {
             let message = message(&properties, &body).unwrap();
             assert_eq!(message.exchange(), "orders");
             assert_eq!(message.routing_key(), "eu.created");
-            assert_eq!(message.names(), b"\x06orders\x0aeu.created");
+            assert_eq!(message.names().as_bytes(), b"\x06orders\x0aeu.created");
+            assert_eq!(message.body_size(), length);
             assert_eq!(message.properties().to_owned(), properties);
             assert_eq!(message.body(), body);
             assert!(message.is_persistent());
@@ -291,15 +315,10 @@ mod tests {
 
     #[test]
     fn names_as_they_came_make_the_same_message() {
-        let of_names = |names: &[u8]| {
-            Message::of_names(names, &[0, 0], MessageBody::Borrowed(b"body")).unwrap()
-        };
-        let message = of_names(b"\x06orders\x0aeu.created");
+        let names = Names::new(b"\x06orders\x0aeu.created").unwrap();
+        let message = Message::of_names(names, &[0, 0], MessageBody::Borrowed(b"body")).unwrap();
         assert_eq!((message.exchange(), message.routing_key()), ("orders", "eu.created"));
         assert_eq!(message.body(), b"body");
-        for no_names in [&b""[..], b"\x00", b"\x05ab", b"\x01a\x02b", b"\x01a\x01bc"] {
-            assert_eq!(of_names(no_names).names(), [0, 0], "{no_names:?}");
-        }
     }
 
     #[test]

@@ -124,7 +124,6 @@ impl<'a> Fields<'a> {
         let mut reader = Reader::new(bytes);
         let flags = reader.u16()?;
         let mut fields = Self::default();
-        // A message without properties is the common one on a busy connection.
         if flags & !0b11 == 0 {
             reader.finish()?;
             return Ok(fields);
@@ -175,7 +174,16 @@ impl<'a> PropertiesRef<'a> {
 
     /// Takes the bytes of a content header after its body size, and validates every field to the
     /// bottom of its tables.
+    #[inline]
     pub fn decode(bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        match bytes {
+            // The common ones on a busy connection: no property, or the delivery mode alone.
+            [0, 0] | [0x10, 0, _] => Ok(Self { bytes }),
+            _ => Self::decode_fields(bytes),
+        }
+    }
+
+    fn decode_fields(bytes: &'a [u8]) -> Result<Self, DecodeError> {
         if let Some(headers) = Fields::read(bytes)?.headers {
             let mut prefixed = Reader::new(bytes);
             // The table's length stands in the four octets before its fields.
@@ -187,10 +195,12 @@ impl<'a> PropertiesRef<'a> {
     }
 
     /// The properties of a message, validated when it came in.
+    #[inline]
     pub(crate) fn trusted(bytes: &'a [u8]) -> Self {
         Self { bytes }
     }
 
+    #[inline]
     fn flags(self) -> u16 {
         self.bytes.first_chunk().map_or(0, |flags| u16::from_be_bytes(*flags))
     }
@@ -200,11 +210,13 @@ impl<'a> PropertiesRef<'a> {
     }
 
     /// Flags and fields as they go into a content header.
+    #[inline]
     pub fn as_bytes(self) -> &'a [u8] {
         self.bytes
     }
 
     /// Whether no property is present.
+    #[inline]
     pub fn is_empty(self) -> bool {
         self.bytes.len() <= 2
     }
@@ -253,7 +265,13 @@ impl<'a> PropertiesRef<'a> {
 
     /// What the broker itself needs of a message, in one walk: delivery mode, priority,
     /// expiration.
+    #[inline]
     pub(crate) fn summary(self) -> (Option<u8>, Option<u8>, Option<&'a str>) {
+        match *self.bytes {
+            [0, 0] => return (None, None, None),
+            [0x10, 0, delivery_mode] => return (Some(delivery_mode), None, None),
+            _ => {}
+        }
         let fields = self.fields();
         (fields.delivery_mode, fields.priority, fields.expiration)
     }

@@ -139,7 +139,7 @@ impl Connection {
         let body = MessageBody::Borrowed(publish.body);
         let message = Message::of_names(publish.names, publish.properties, body);
         let published = message.map_err(refusal).and_then(|message| {
-            self.find_target(publish.exchange)?;
+            self.find_target(publish.names.exchange())?;
             self.check_routing_keys(&message)?;
             let message = self.check_claims(publish.channel, message)?;
             self.publish_on(&shared, message, publish.mandatory, confirming)

@@ -22,7 +22,7 @@
 //! is never used again. The heads are all that a start reads.
 
 use shunt_storage::RecordPosition;
-use shunt_types::{Message, MessageBody, Reader};
+use shunt_types::{Message, MessageBody, Names, Reader};
 use smallvec::SmallVec;
 
 /// Version of the records' format.
@@ -141,7 +141,7 @@ fn put_placement(out: &mut Vec<u8>, placement: &Placement) {
 
 /// The parts of a record's body: lengths, names, properties, body.
 pub(crate) fn content(message: &Message) -> ([u8; 6], [&[u8]; 3]) {
-    let (names, properties) = (message.names(), message.properties().as_bytes());
+    let (names, properties) = (message.names().as_bytes(), message.properties().as_bytes());
     let [n0, n1] = (names.len() as u16).to_le_bytes();
     let [p0, p1, p2, p3] = (properties.len() as u32).to_le_bytes();
     ([n0, n1, p0, p1, p2, p3], [names, properties, message.body()])
@@ -151,10 +151,9 @@ pub(crate) fn content(message: &Message) -> ([u8; 6], [&[u8]; 3]) {
 pub(crate) fn read_content(body: &[u8]) -> Option<Message> {
     let mut cursor = Cursor(Reader::new(body));
     let (names, properties) = (cursor.u16()?, cursor.u32()?);
-    let mut names = Reader::new(cursor.0.bytes(names.into()).ok()?);
+    let names = Names::new(cursor.0.bytes(names.into()).ok()?)?;
     let properties = cursor.0.bytes(properties as usize).ok()?;
-    let (exchange, key) = (names.short_string().ok()?, names.short_string().ok()?);
-    Message::new(exchange, key, properties, MessageBody::Borrowed(cursor.0.rest())).ok()
+    Message::of_names(names, properties, MessageBody::Borrowed(cursor.0.rest())).ok()
 }
 
 /// Writes the payload of a record of settled messages.

@@ -42,6 +42,7 @@ struct Consumer {
 }
 
 impl Consumer {
+    #[inline]
     fn has_room(&self) -> bool {
         let prefetch = u32::from(self.options.prefetch);
         !self.paused && (prefetch == 0 || self.options.no_ack || self.unacked < prefetch)
@@ -119,26 +120,28 @@ impl Consumers {
     }
 
     /// Whether somebody has room.
+    #[inline]
     pub(super) fn has_room(&self) -> bool {
         !self.rings.is_empty()
     }
 
     /// Takes the next in turn for one delivery, and says whether it settles what it gets.
+    #[inline]
     pub(super) fn take_turn(&mut self) -> Option<(ConsumerId, bool)> {
         let (_, ring) = self.rings.first_mut()?;
-        let id = ring.pop_front()?;
+        let id = *ring.front()?;
         let consumer = &mut self.slots[id.slot()];
         let no_ack = consumer.options.no_ack;
-        if !no_ack {
-            consumer.unacked += 1;
-        }
-        if consumer.has_room() {
-            ring.push_back(id);
-        } else {
+        consumer.unacked += u32::from(!no_ack);
+        if !consumer.has_room() {
             consumer.waiting = false;
+            ring.pop_front();
             if ring.is_empty() {
                 self.rings.remove(0);
             }
+        } else if ring.len() > 1 {
+            ring.pop_front();
+            ring.push_back(id);
         }
         Some((id, no_ack))
     }

@@ -20,8 +20,27 @@ pub(super) struct Deduplication {
     values: HashMap<u64, Arc<[u8]>>,
 }
 
+impl Deduplication {
+    fn remember(&mut self, sequence: u64, message: &Message) {
+        if let Some(value) = deduplication_value(message.properties()) {
+            let value: Arc<[u8]> = value[..].into();
+            self.sequences.insert(value.clone(), sequence);
+            self.values.insert(sequence, value);
+        }
+    }
+
+    fn forget(&mut self, sequence: u64) {
+        if let Some(value) = self.values.remove(&sequence)
+            && self.sequences.get(&value) == Some(&sequence)
+        {
+            self.sequences.remove(&value);
+        }
+    }
+}
+
 impl Queue {
     /// Whether a message with the same value is here.
+    #[inline]
     pub(super) fn is_duplicate(&self, message: &Message) -> bool {
         let Some(known) = &self.deduplication else { return false };
         let value = deduplication_value(message.properties());
@@ -29,25 +48,20 @@ impl Queue {
     }
 
     /// A message is here, or here again.
+    #[inline]
     pub(super) fn remember(&mut self, sequence: u64, message: &Message) {
-        let Some(known) = &mut self.deduplication else { return };
-        if let Some(value) = deduplication_value(message.properties()) {
-            let value: Arc<[u8]> = value[..].into();
-            known.sequences.insert(value.clone(), sequence);
-            known.values.insert(sequence, value);
+        if let Some(known) = &mut self.deduplication {
+            known.remember(sequence, message);
         }
     }
 
     /// A message left.
+    #[inline]
     pub(super) fn forget(&mut self, sequence: u64) {
-        let Some(known) = &mut self.deduplication else { return };
-        if let Some(value) = known.values.remove(&sequence)
-            && known.sequences.get(&value) == Some(&sequence)
-        {
-            known.sequences.remove(&value);
+        if let Some(known) = &mut self.deduplication {
+            known.forget(sequence);
         }
     }
-
     /// All ready messages left.
     pub(super) fn forget_ready(&mut self) {
         let Some(known) = &mut self.deduplication else { return };

@@ -20,6 +20,7 @@ const RELEASED_AT_ONCE: usize = 1_024;
 
 impl Queue {
     /// When a message that comes now is due, in a queue of messages that wait.
+    #[inline]
     pub(super) fn due(&self, now_ms: u64, message: &Message) -> Option<u64> {
         self.settings.delayed_for?;
         // The exchange has looked at the delay already.

@@ -41,6 +41,7 @@ impl Queue {
     }
 
     /// Hands the next message to the next consumer in turn, where there are both.
+    #[inline]
     pub fn next_delivery(&mut self, now_ms: u64) -> Option<(ConsumerId, Delivery)> {
         if self.ready.len() == 0 || !self.consumers.has_room() {
             return None;
@@ -130,6 +131,7 @@ impl Queue {
         purged
     }
 
+    #[inline]
     fn hand_out(
         &mut self,
         mut entry: Entry,
@@ -159,6 +161,7 @@ impl Queue {
         Delivery { queue: self.id, id, message, redelivered, place }
     }
 
+    #[inline]
     fn put_unacked(&mut self, entry: Entry, consumer: Option<ConsumerId>) -> DeliveryId {
         self.unacked_bytes += u64::from(entry.body_size);
         self.unacked_resident += entry.memory();

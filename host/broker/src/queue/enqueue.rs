@@ -21,6 +21,7 @@ pub enum Enqueued {
 impl Queue {
     /// Whether the queue has a bound on its length, so that each message has to be offered to
     /// the consumers before the next one is judged.
+    #[inline]
     pub fn is_bounded(&self) -> bool {
         self.settings.max_length.is_some() || self.settings.max_length_bytes.is_some()
     }
@@ -33,7 +34,7 @@ impl Queue {
         }
         if self.is_bounded() && self.settings.overflow != Overflow::DropHead {
             let no_taker = !self.consumers.has_room();
-            if no_taker && self.is_over(1, message.body().len() as u64) {
+            if no_taker && self.is_over(1, message.body_size() as u64) {
                 if self.settings.overflow == Overflow::RejectPublishDeadLetter {
                     self.mourn(message, DeathReason::Maxlen);
                 }
@@ -63,7 +64,7 @@ impl Queue {
             sequence,
             expires_at_ms,
             stored: if is_logged { Stored::TOLD } else { Stored::NOWHERE },
-            body_size: message.body().len() as u32,
+            body_size: message.body_size() as u32,
             message: Some(message),
             lane,
             redelivered: false,

@@ -9,6 +9,7 @@ use super::{DeathReason, Queue};
 
 impl Queue {
     /// When a message that comes now expires: the smaller of its own and the queue's time.
+    #[inline]
     pub(super) fn expiry(&self, now_ms: u64, message: &Message) -> u64 {
         let ttl = match (message.expiration_ms(), self.settings.message_ttl_ms) {
             (Some(own), Some(queue)) => own.min(queue),
@@ -20,7 +21,14 @@ impl Queue {
 
     /// Expires what was over before `now_ms`: what is due in this very millisecond may still be
     /// delivered, so that a time to live of 0 means "now or never".
+    #[inline]
     pub(super) fn expire_before(&mut self, now_ms: u64) {
+        if self.ready.may_expire() {
+            self.expire_heads(now_ms);
+        }
+    }
+
+    fn expire_heads(&mut self, now_ms: u64) {
         for _ in 0..self.expired_at_once() {
             let Some(entry) = self.ready.pop_head_if(|entry| entry.expires_at_ms < now_ms) else {
                 return;

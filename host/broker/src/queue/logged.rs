@@ -67,6 +67,7 @@ impl Queue {
     }
 
     /// The queue's id in the log.
+    #[inline]
     pub(crate) fn uid(&self) -> Option<QueueUid> {
         self.log.as_ref().map(|log| log.uid)
     }
@@ -100,16 +101,19 @@ impl Queue {
     }
 
     /// How the log names the queue in records that a restart doesn't read.
+    #[inline]
     pub(super) fn log_uid(&self) -> QueueUid {
         self.uid().unwrap_or_default()
     }
 
     /// Whether the log may have to be told of a message that comes in.
+    #[inline]
     pub(crate) fn may_need_record(&self, message: &Message) -> bool {
         self.keeps(message) || self.is_over_budget()
     }
 
     /// Whether a message is to be there after a restart.
+    #[inline]
     pub(super) fn keeps(&self, message: &Message) -> bool {
         self.log.is_some() && message.is_persistent()
     }
@@ -130,11 +134,15 @@ impl Queue {
     }
 
     /// A message left for good.
+    #[inline]
     pub(super) fn note_left(&mut self, sequence: u64, stored: Stored) {
-        self.left.extend(self.left(sequence, stored));
+        if let Some(left) = self.left(sequence, stored) {
+            self.left.push(left);
+        }
     }
 
     /// How the log is told that a message left; nothing where it has no record.
+    #[inline]
     pub(super) fn left(&self, sequence: u64, stored: Stored) -> Option<Left> {
         let Stored { position, shares, is_logged } = stored;
         let has_record = is_logged || position.size > 0;
@@ -163,6 +171,7 @@ impl Queue {
     }
 
     /// A message was handed out to be settled: after a restart it is a redelivered one.
+    #[inline]
     pub(super) fn note_handed_out(&mut self, entry: &Entry) {
         if !entry.stored.is_logged {
             return;

@@ -65,6 +65,7 @@ pub(crate) enum Paged {
 
 impl Entry {
     /// Bytes of memory that its message takes, where it is in memory.
+    #[inline]
     pub(super) fn memory(&self) -> u64 {
         match self.message {
             Some(_) => u64::from(self.body_size) + MESSAGE_OVERHEAD,
@@ -73,10 +74,12 @@ impl Entry {
     }
 
     /// Whether the log alone has the message.
+    #[inline]
     pub(super) fn is_away(&self) -> bool {
         self.message.is_none()
     }
 
+    #[inline]
     fn has_record(&self) -> bool {
         self.stored.position.size > 0
     }
@@ -90,6 +93,7 @@ impl Queue {
 
     /// Whether a new message that the log need not keep has to be written there, so that it can
     /// leave memory.
+    #[inline]
     pub(super) fn pages_out_new(&self, lane: u8) -> bool {
         // Behind others that left memory it would only take the place of what comes first.
         self.ready.resident() > self.paging.budget.unlogged
@@ -97,6 +101,7 @@ impl Queue {
     }
 
     /// Whether the ready messages take more memory than they should.
+    #[inline]
     pub(super) fn is_over_budget(&self) -> bool {
         self.ready.resident() > self.paging.budget.logged
     }
@@ -113,6 +118,7 @@ impl Queue {
     }
 
     /// Whether an entry that is handed out should keep its message in memory.
+    #[inline]
     pub(super) fn keeps_in_memory(&self, entry: &Entry) -> bool {
         !entry.has_record() || self.unacked_resident <= self.paging.budget.logged
     }

@@ -12,6 +12,8 @@ pub(super) struct Ready {
     bytes: u64,
     /// Bytes of memory that the messages take that are in memory.
     resident: u64,
+    /// How many have a time at which they expire.
+    expiring: usize,
 }
 
 /// One priority's messages: new ones at the back of `fresh`, returned ones by their sequence,
@@ -25,13 +27,18 @@ struct Lane {
 }
 
 impl Sequenced for Entry {
+    #[inline]
     fn sequence(&self) -> u64 {
         self.sequence
     }
 }
 
 impl Lane {
+    #[inline]
     fn front(&self) -> Option<&Entry> {
+        if self.returned.is_empty() {
+            return self.fresh.front();
+        }
         match (self.returned.values().next(), self.fresh.front()) {
             (Some(returned), Some(fresh)) if fresh.sequence < returned.sequence => Some(fresh),
             (Some(returned), _) => Some(returned),
@@ -39,7 +46,11 @@ impl Lane {
         }
     }
 
+    #[inline]
     fn pop(&mut self) -> Option<Entry> {
+        if self.returned.is_empty() {
+            return self.fresh.pop_front();
+        }
         if let Some((&sequence, _)) = self.returned.first_key_value() {
             let fresh_is_older = self.fresh.front().is_some_and(|f| f.sequence < sequence);
             if !fresh_is_older {
@@ -73,9 +84,10 @@ impl Ready {
     pub(super) fn new(max_priority: Option<u8>) -> Self {
         let lanes = usize::from(max_priority.unwrap_or(0)) + 1;
         let lanes = (0..lanes).map(|_| Lane::default()).collect();
-        Self { lanes, len: 0, bytes: 0, resident: 0 }
+        Self { lanes, len: 0, bytes: 0, resident: 0, expiring: 0 }
     }
 
+    #[inline]
     pub(super) fn len(&self) -> usize {
         self.len
     }
@@ -85,6 +97,7 @@ impl Ready {
     }
 
     /// The lane of a priority; a higher one than the queue has is the highest.
+    #[inline]
     pub(super) fn lane_of(&self, priority: u8) -> u8 {
         usize::from(priority).min(self.lanes.len() - 1) as u8
     }
@@ -140,6 +153,7 @@ impl Ready {
     }
 
     /// Bytes of memory that messages take.
+    #[inline]
     pub(super) fn resident(&self) -> u64 {
         self.resident
     }
@@ -150,10 +164,12 @@ impl Ready {
     }
 
     /// Whether messages of that lane are in the log alone.
+    #[inline]
     pub(super) fn is_away(&self, lane: u8) -> bool {
         self.lanes[usize::from(lane)].away > 0
     }
 
+    #[inline]
     pub(super) fn push(&mut self, entry: Entry) {
         self.count(&entry).fresh.push_back(entry);
     }
@@ -164,19 +180,29 @@ impl Ready {
     }
 
     /// The message that is next, of the highest priority that has one.
+    #[inline]
     pub(super) fn front(&self) -> Option<&Entry> {
         if self.len == 0 {
             return None;
         }
-        self.lanes.iter().rev().find_map(Lane::front)
+        match &self.lanes[..] {
+            [only] => only.front(),
+            lanes => lanes.iter().rev().find_map(Lane::front),
+        }
     }
 
+    #[inline]
     pub(super) fn pop(&mut self) -> Option<Entry> {
         if self.len == 0 {
             return None;
         }
-        let mut lanes = self.lanes.iter_mut().enumerate().rev();
-        let popped = lanes.find_map(|(index, lane)| lane.pop().map(|entry| (index, entry)));
+        let popped = match &mut self.lanes[..] {
+            [only] => only.pop().map(|entry| (0, entry)),
+            lanes => {
+                let mut lanes = lanes.iter_mut().enumerate().rev();
+                lanes.find_map(|(index, lane)| lane.pop().map(|entry| (index, entry)))
+            }
+        };
         self.uncount(popped)
     }
 
@@ -188,8 +214,17 @@ impl Ready {
         self.uncount(popped)
     }
 
+    /// Whether some message expires one day.
+    #[inline]
+    pub(super) fn may_expire(&self) -> bool {
+        self.expiring > 0
+    }
+
     /// The earliest time at which a head of a lane expires.
     pub(super) fn next_expiry_ms(&self) -> Option<u64> {
+        if !self.may_expire() {
+            return None;
+        }
         let heads = self.lanes.iter().filter_map(Lane::front);
         heads.map(|entry| entry.expires_at_ms).min().filter(|&at| at != u64::MAX)
     }
@@ -199,22 +234,27 @@ impl Ready {
         self.len = 0;
         self.bytes = 0;
         self.resident = 0;
+        self.expiring = 0;
     }
 
+    #[inline]
     fn count(&mut self, entry: &Entry) -> &mut Lane {
         self.len += 1;
         self.bytes += u64::from(entry.body_size);
         self.resident += entry.memory();
+        self.expiring += usize::from(entry.expires_at_ms != u64::MAX);
         let lane = &mut self.lanes[usize::from(entry.lane)];
         lane.away += usize::from(entry.is_away());
         lane
     }
 
+    #[inline]
     fn uncount(&mut self, taken: Option<(usize, Entry)>) -> Option<Entry> {
         let (lane, entry) = taken?;
         self.len -= 1;
         self.bytes -= u64::from(entry.body_size);
         self.resident -= entry.memory();
+        self.expiring -= usize::from(entry.expires_at_ms != u64::MAX);
         self.lanes[lane].away -= usize::from(entry.is_away());
         Some(entry)
     }

@@ -81,7 +81,8 @@ pub struct Shard {
     /// At most one for each slot.
     deadlines: BTreeSet<(u64, u32)>,
     outboxes: Vec<Outbox>,
-    walk: Walk,
+    /// Away only while a message is routed.
+    walk: Option<Box<Walk>>,
     /// Answers for publishers on other shards, of the batch that is being worked on.
     confirmations: Vec<Confirmation>,
     log: ShardLog,
@@ -115,7 +116,7 @@ impl Shard {
             with_letters: Vec::new(),
             deadlines: BTreeSet::new(),
             outboxes,
-            walk,
+            walk: Some(Box::new(walk)),
             confirmations: Vec::new(),
             log: ShardLog::default(),
             budget: MemoryBudget::UNLIMITED,
@@ -206,14 +207,14 @@ impl Shard {
         written: Option<Written>,
     ) -> Enqueued {
         let now_ms = self.now_ms;
-        if self.slot(id).is_some_and(|slot| slot.queue.is_bounded()) {
+        let is_bounded = self.slot(id).is_some_and(|slot| slot.queue.is_bounded());
+        if is_bounded {
             self.deal(id.slot());
         }
         let Some(slot) = self.slot(id) else {
             self.no_use(written);
             return Enqueued::Accepted;
         };
-        let is_bounded = slot.queue.is_bounded();
         let kept = slot.queue.may_need_record(&message).then(|| message.clone());
         let outcome = slot.queue.enqueue(now_ms, message);
         match (outcome, kept) {
@@ -443,6 +444,7 @@ impl Shard {
     }
 
     /// The slot of a queue of this shard, if it is still that queue.
+    #[inline]
     fn slot(&mut self, id: QueueId) -> Option<&mut Slot> {
         let index = id.slot() as usize;
         let known = |slot: &Option<Slot>| slot.as_ref().is_some_and(|s| s.queue.id() == id);
@@ -454,6 +456,7 @@ impl Shard {
         self.slots.get_mut(index)?.as_mut().filter(|slot| slot.queue.id() == id)
     }
 
+    #[cold]
     fn run_creations(&mut self) {
         let broker = self.broker.clone();
         for creation in broker.inbox(self.id).take_creations() {
@@ -461,6 +464,7 @@ impl Shard {
         }
     }
 
+    #[inline]
     fn mark_dirty(&mut self, index: u32) {
         if let Some(slot) = self.slots.get_mut(index as usize).and_then(Option::as_mut)
             && !std::mem::replace(&mut slot.is_dirty, true)

@@ -132,21 +132,14 @@ impl Publisher for Shard {
         options: &PublishOptions<'_>,
         message: Message,
     ) -> Result<PublishOutcome, AmqpError> {
-        let mut walk = std::mem::take(&mut self.walk);
-        let replies = self.broker.replies();
-        let routed = route(&mut walk, replies, self.now_ms, options, message, Keys::All);
-        let outcome = routed.map(|routed| {
-            each_reply(&routed, |requester, message| self.dispatch_reply(requester, message));
-            settle_outcome(&walk, routed, Some(self.id), |queue, message| {
-                self.dispatch(queue, message, options)
-            })
-        });
-        self.walk = walk;
+        let mut walk = self.walk.take().unwrap_or_default();
+        let outcome = self.publish_by(&mut walk, options, message);
+        self.walk = Some(walk);
         outcome
     }
 
     fn last_routed(&self) -> &[QueueId] {
-        self.walk.queues()
+        self.walk.as_ref().map_or(&[], |walk| walk.queues())
     }
 
     fn broker(&self) -> &Broker {
@@ -155,6 +148,32 @@ impl Publisher for Shard {
 }
 
 impl Shard {
+    #[inline]
+    fn publish_by(
+        &mut self,
+        walk: &mut Walk,
+        options: &PublishOptions<'_>,
+        message: Message,
+    ) -> Result<PublishOutcome, AmqpError> {
+        let (replies, now_ms) = (self.broker.replies(), self.now_ms);
+        let beside = walk_from(walk, replies, now_ms, options, &message, Keys::All)?;
+        if let (Some(queue), true) = (walk.only_queue(), beside.is_nothing()) {
+            // Nearly every message: one queue gets it as it came.
+            return Ok(match self.dispatch(queue, message, options) {
+                None => PublishOutcome::Routed { pending: 1, rejected: false },
+                Some(enqueued) => {
+                    let rejected = enqueued == Enqueued::Rejected;
+                    PublishOutcome::Routed { pending: 0, rejected }
+                }
+            });
+        }
+        let routed = routed(walk, message, beside)?;
+        each_reply(&routed, |requester, message| self.dispatch_reply(requester, message));
+        Ok(settle_outcome(walk, routed, Some(self.id), |queue, message| {
+            self.dispatch(queue, message, options)
+        }))
+    }
+
     /// Publishes a dead letter to all queues but those in `except`.
     pub(super) fn publish_letter(
         &mut self,
@@ -164,7 +183,7 @@ impl Shard {
         except: &[QueueId],
         left: Option<Left>,
     ) {
-        let mut walk = std::mem::take(&mut self.walk);
+        let mut walk = self.walk.take().unwrap_or_default();
         let journalled = self.log.journal.message_count();
         let mut remote = Vec::new();
         match route(&mut walk, self.broker.replies(), self.now_ms, options, message, keys) {
@@ -183,7 +202,7 @@ impl Shard {
             Ok(Routed::Failed(_)) => self.broker.counters().messages_route_failed.add(1),
             Ok(Routed::Nowhere) | Err(_) => {}
         }
-        self.walk = walk;
+        self.walk = Some(walk);
         let Some(left) = left else {
             return remote.into_iter().for_each(|(queue, message)| {
                 self.dispatch(queue, message, options);
@@ -212,6 +231,7 @@ impl Shard {
         }
     }
 
+    #[inline]
     fn dispatch(
         &mut self,
         queue: QueueId,
@@ -365,7 +385,27 @@ pub(super) fn route(
     message: Message,
     keys: Keys,
 ) -> Result<Routed, AmqpError> {
-    let (has_bcc, requesters) = walk_from(walk, replies, now_ms, options, &message, keys)?;
+    let beside = walk_from(walk, replies, now_ms, options, &message, keys)?;
+    routed(walk, message, beside)
+}
+
+/// What a message has to do with beside the queues that the walk found.
+struct Beside {
+    /// It has a header `BCC`.
+    has_bcc: bool,
+    /// Whom it is a reply to.
+    requesters: Requesters,
+}
+
+impl Beside {
+    fn is_nothing(&self) -> bool {
+        !self.has_bcc && self.requesters.is_empty()
+    }
+}
+
+/// Makes of a walk what is put where.
+fn routed(walk: &Walk, message: Message, beside: Beside) -> Result<Routed, AmqpError> {
+    let Beside { has_bcc, requesters } = beside;
     let original = (!walk.waiting().is_empty()).then(|| message.clone());
     let message = match walk.failure() {
         Some(failure) if !walk.is_diverted() => return Ok(Routed::Failed(failure.clone())),
@@ -379,8 +419,8 @@ pub(super) fn route(
     Ok(Routed::To(Copies { message, original, requesters }))
 }
 
-/// Walks the exchanges, and has those keep the message that do. Answers whether the message has a
-/// header `BCC`, and which requesters it is a reply to.
+/// Walks the exchanges, and has those keep the message that do.
+#[inline]
 fn walk_from(
     walk: &mut Walk,
     replies: &Replies,
@@ -388,7 +428,7 @@ fn walk_from(
     options: &PublishOptions<'_>,
     message: &Message,
     which: Keys,
-) -> Result<(bool, Requesters), AmqpError> {
+) -> Result<Beside, AmqpError> {
     let properties = message.properties();
     let mut keys: SmallVec<[&str; 4]> = SmallVec::new();
     keys.push(message.routing_key());
@@ -399,7 +439,7 @@ fn walk_from(
         exchange: message.exchange(),
         routing_keys: &keys,
         properties,
-        body_size: message.body().len() as u64,
+        body_size: message.body_size() as u64,
         user: options.user,
         now_ms,
         random: walk.next_random(),
@@ -418,7 +458,7 @@ fn walk_from(
             retention.retain(&kept, &keys);
         }
     }
-    Ok((has_bcc, requesters))
+    Ok(Beside { has_bcc, requesters })
 }
 
 /// Adds the routing keys of the headers `CC` and `BCC`, and says whether there is a `BCC`, which
