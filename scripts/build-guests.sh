@@ -2,7 +2,7 @@
 # Builds the guests of sdk/conformance with every SDK, for tests/tests/conformance.rs.
 #
 #   scripts/build-guests.sh                  build them all
-#   scripts/build-guests.sh LANGUAGE ...     build these: rust go c assemblyscript
+#   scripts/build-guests.sh LANGUAGE ...     build these: rust go c assemblyscript javascript
 #   scripts/build-guests.sh --check ...      and run the SDKs' own tests
 #
 # The modules go to target/guests/LANGUAGE, tools that are no system packages to
@@ -15,7 +15,7 @@ sdk=$root/sdk
 out=$root/target/guests
 tools=$root/target/guest-tools
 guests=(fixed by-header hash refuse trap endless-loop memory-eater capabilities)
-languages=(rust go c assemblyscript)
+languages=(rust go c assemblyscript javascript)
 ci=${CI:-false}
 
 check=false
@@ -131,6 +131,18 @@ build_assemblyscript() {
         built "$guest.wasm"
     done
     ! $check || (cd "$sdk/assemblyscript" && GUESTS="$out/assemblyscript" node --test tests/)
+}
+
+# They are deployed as they are: there is nothing to build.
+build_javascript() {
+    mkdir -p "$out/javascript"
+    for guest in "${guests[@]}"; do
+        cp "$sdk/javascript/guests/$guest.js" "$out/javascript/$guest.js"
+        built "$guest.js"
+    done
+    ! $check || command -v node >/dev/null || packages nodejs npm
+    ! $check || command -v node >/dev/null || lacks "node isn't there; Node.js 20 or newer" || return 0
+    ! $check || (cd "$sdk/javascript" && node --test tests/)
 }
 
 # Packages of PyPI in an environment of their own.

@@ -36,6 +36,11 @@ fn assemblyscript() {
     check("assemblyscript", &[]);
 }
 
+#[test]
+fn javascript() {
+    check("javascript", &[]);
+}
+
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }

@@ -63,6 +63,12 @@ impl Code {
 }
 
 /// Whether an upload is a component: bytes 4 to 8 say so, or the first word of a text.
+/// Whether an upload that is text can only be WebAssembly's.
+pub(crate) fn is_text(bytes: &[u8]) -> bool {
+    let start = text_start(bytes);
+    start.is_empty() || start.starts_with(b"(")
+}
+
 fn is_component(bytes: &[u8]) -> bool {
     match bytes.strip_prefix(MAGIC) {
         Some(rest) => rest.starts_with(COMPONENT),

@@ -8,12 +8,14 @@ use wasmtime::{InstancePre, Memory, Store, TypedFunc};
 use crate::abi;
 use crate::answer::{self, Pick, bad};
 use crate::call::{begin, end, failure, store};
+use crate::capability::Capabilities;
 use crate::describe::Description;
 use crate::engine::Ticker;
 use crate::error::DeployError;
 use crate::fields::{Field, put_fields};
 use crate::guest::{Guest, Room};
 use crate::instance::Terms;
+use crate::javascript;
 use crate::limits::RouteLimits;
 use crate::msgpack::Writer;
 use crate::values::{put_binding, put_exchange};
@@ -56,6 +58,7 @@ impl CoreInstance {
     pub(crate) fn new(
         pre: &InstancePre<Guest>,
         fuel: bool,
+        script: Option<&[u8]>,
         terms: &Terms,
         ticker: Arc<Ticker>,
     ) -> Result<Self, Failure> {
@@ -91,7 +94,51 @@ impl CoreInstance {
         if let Some(initialize) = initialize {
             this.call(&initialize, (), limits.setup_cpu_time_us)?;
         }
+        if let Some(source) = script {
+            this.take_script(&instance, source, terms.granted)?;
+        }
         Ok(this)
+    }
+
+    /// Hands the library and a route's source to the engine of JavaScript.
+    fn take_script(
+        &mut self,
+        instance: &wasmtime::Instance,
+        source: &[u8],
+        granted: Capabilities,
+    ) -> Result<(), Failure> {
+        let missing = |_| Failure::new(FailureCause::Unavailable, "the engine is another one");
+        let limit_us = self.limits.setup_cpu_time_us;
+        let input = self.put(javascript::LIBRARY.as_bytes())?;
+        let take = instance.get_typed_func(&mut self.store, javascript::TAKE_LIBRARY);
+        let packed = self.call(&take.map_err(missing)?, input, limit_us)?;
+        self.taken(packed)?;
+        let (address, length) = self.put(source)?;
+        let input = (address, length, javascript::bits(granted));
+        let take = instance.get_typed_func(&mut self.store, javascript::TAKE_SCRIPT);
+        let packed = self.call(&take.map_err(missing)?, input, limit_us)?;
+        self.taken(packed)
+    }
+
+    /// Puts bytes into the guest's buffer.
+    fn put(&mut self, bytes: &[u8]) -> Result<(i32, i32), Failure> {
+        self.grow_buffer(bytes.len(), self.limits.setup_cpu_time_us)?;
+        let address = self.buffer.address;
+        let memory = self.memory.data_mut(&mut self.store);
+        if let Some(room) = memory.get_mut(address..address + bytes.len()) {
+            room.copy_from_slice(bytes);
+        }
+        Ok((address as i32, bytes.len() as i32))
+    }
+
+    /// A script that the engine can't take is told with where it is wrong.
+    fn taken(&self, packed: i64) -> Result<(), Failure> {
+        if packed == 0 {
+            return Ok(());
+        }
+        let memory = self.memory.data(&self.store);
+        let reason = answer::reason(memory, packed, self.limits.answer_bytes)?;
+        Err(Failure::new(FailureCause::Unavailable, reason))
     }
 
     /// Asks the module what it is, and whether it speaks this version of the contract.

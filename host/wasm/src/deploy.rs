@@ -26,7 +26,7 @@ pub struct DeployRequest<'a> {
     pub vhost: &'a VhostName,
     /// The route's name.
     pub name: &'a str,
-    /// A `.wasm` binary or `.wat` text.
+    /// A `.wasm` binary, `.wat` text or JavaScript.
     pub module: &'a [u8],
     /// The names of the capabilities granted.
     pub grants: &'a [&'a str],

@@ -13,7 +13,7 @@ use wasmtime::{Config, Engine, EngineWeak, Linker};
 use crate::artifact::compatibility;
 use crate::capability::{Capabilities, Capability, QueueLoads};
 use crate::guest::Guest;
-use crate::{component, imports, wasi};
+use crate::{component, imports, javascript, wasi};
 
 /// Length of an epoch: how soon a runaway guest is looked at.
 const TICK: Duration = Duration::from_millis(1);
@@ -28,6 +28,8 @@ pub(crate) struct Sandbox {
     pub(crate) linker: Linker<Guest>,
     /// What components may import.
     pub(crate) components: component::Linker,
+    /// What runs JavaScript.
+    pub(crate) javascript: javascript::Shared,
     /// Tells artifacts of this engine's settings and version from others.
     pub(crate) compatibility: u64,
     /// Fuel counts in dry runs; else processor time, looked at when the epoch ticks.
@@ -89,9 +91,11 @@ impl Sandbox {
         let mut linker = Linker::new(&engine);
         imports::link(&mut linker)?;
         wasi::link(&mut linker)?;
+        javascript::link(&mut linker)?;
         let components = component::linker(&engine)?;
         let compatibility = compatibility(&engine);
-        Ok(Self { engine, linker, components, compatibility, fuel })
+        let javascript = javascript::Shared::default();
+        Ok(Self { engine, linker, components, javascript, compatibility, fuel })
     }
 }
 

@@ -42,6 +42,9 @@ pub enum DeployError {
     /// A component whose functions or types aren't those of the contract.
     #[error("the component doesn't fit the contract shunt:route@1.0.0: {0}")]
     Component(String),
+    /// JavaScript that can't be read, or is no route.
+    #[error("the JavaScript is refused: {0}")]
+    Script(String),
     /// The bytes are no WebAssembly.
     #[error("the module can't be compiled: {0}")]
     Unreadable(String),

@@ -51,8 +51,8 @@ impl Instance {
         ticker: Arc<Ticker>,
     ) -> Result<Self, Failure> {
         Ok(match prepared {
-            Prepared::Core { pre, fuel } => {
-                Self::Core(CoreInstance::new(pre, *fuel, terms, ticker)?)
+            Prepared::Core { pre, fuel, script } => {
+                Self::Core(CoreInstance::new(pre, *fuel, script.as_deref(), terms, ticker)?)
             }
             Prepared::Component { pre, fuel } => {
                 Self::Component(ComponentInstance::new(pre, *fuel, terms, ticker)?)

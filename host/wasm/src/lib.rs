@@ -43,6 +43,7 @@ mod guards;
 mod guest;
 mod imports;
 mod instance;
+mod javascript;
 mod limits;
 mod list;
 mod local;

@@ -15,6 +15,7 @@ use crate::engine::{Runtime, Sandbox};
 use crate::error::DeployError;
 use crate::guest::Guest;
 use crate::instance::{Instance, Terms};
+use crate::javascript;
 
 /// A checked and compiled module, shared by all versions that are made of the same bytes.
 pub(crate) struct RouteModule {
@@ -29,7 +30,7 @@ pub(crate) struct RouteModule {
 
 /// A module linked for one engine, of either encoding.
 pub(crate) enum Prepared {
-    Core { pre: InstancePre<Guest>, fuel: bool },
+    Core { pre: InstancePre<Guest>, fuel: bool, script: Option<Arc<[u8]>> },
     Component { pre: RoutePre<Guest>, fuel: bool },
 }
 
@@ -43,6 +44,11 @@ impl RouteModule {
         bytes: &[u8],
         terms: &Terms,
     ) -> Result<Self, DeployError> {
+        if javascript::is_script(bytes) {
+            let prepared = Prepared::script(&runtime.calls, artifacts, bytes)?;
+            let description = describe(runtime, &prepared, terms)?;
+            return Ok(Self::described(sha256, description, prepared, Vec::new()));
+        }
         let known = artifacts.load(&runtime.calls, sha256);
         let is_known = known.is_some();
         let code = match known {
@@ -62,13 +68,16 @@ impl RouteModule {
             // Only now: refused modules leave nothing behind.
             artifacts.save(&runtime.calls, sha256, &code);
         }
-        Ok(Self {
-            sha256: sha256.to_owned(),
-            description,
-            prepared,
-            dry_run: OnceLock::new(),
-            needs,
-        })
+        Ok(Self::described(sha256, description, prepared, needs))
+    }
+
+    fn described(
+        sha256: &str,
+        description: Description,
+        prepared: Prepared,
+        needs: Vec<(String, Capability)>,
+    ) -> Self {
+        Self { sha256: sha256.to_owned(), description, prepared, dry_run: OnceLock::new(), needs }
     }
 
     /// Checks what the module wants and imports against what it is granted.
@@ -98,6 +107,9 @@ impl RouteModule {
         let sandbox = &runtime.dry_runs;
         let prepare = || {
             let text = |error: DeployError| error.to_string();
+            if let Prepared::Core { script: Some(script), .. } = &self.prepared {
+                return Prepared::script(sandbox, artifacts, script).map_err(text);
+            }
             let code = match artifacts.load(sandbox, &self.sha256) {
                 Some(code) => code,
                 None => {
@@ -113,6 +125,19 @@ impl RouteModule {
 }
 
 impl Prepared {
+    /// Prepares the engine of all scripts for one.
+    fn script(
+        sandbox: &Sandbox,
+        artifacts: &Artifacts,
+        source: &[u8],
+    ) -> Result<Self, DeployError> {
+        let mut prepared = Self::new(sandbox, &sandbox.javascript.code(sandbox, artifacts)?)?;
+        if let Self::Core { script, .. } = &mut prepared {
+            *script = Some(source.into());
+        }
+        Ok(prepared)
+    }
+
     /// Links what was compiled for the sandbox.
     fn new(sandbox: &Sandbox, code: &Code) -> Result<Self, DeployError> {
         let fuel = sandbox.fuel;
@@ -120,7 +145,7 @@ impl Prepared {
             Code::Core(module) => {
                 let linked = sandbox.linker.instantiate_pre(module);
                 let unreadable = |error| DeployError::Unreadable(format!("{error:#}"));
-                Self::Core { pre: linked.map_err(unreadable)?, fuel }
+                Self::Core { pre: linked.map_err(unreadable)?, fuel, script: None }
             }
             Code::Component(component) => {
                 Self::Component { pre: component::link(sandbox, component)?, fuel }
@@ -136,9 +161,14 @@ fn describe(
     terms: &Terms,
 ) -> Result<Description, DeployError> {
     let instance = Instance::new(prepared, terms, Arc::clone(&runtime.ticker));
-    let failed = |failure: Failure| match failure.cause {
+    let script = match prepared {
+        Prepared::Core { script, .. } => script.as_deref(),
+        Prepared::Component { .. } => None,
+    };
+    let failed = |failure: Failure| match (failure.cause, script) {
+        (FailureCause::Unavailable, Some(source)) => javascript::refused(source, failure),
         // A component whose exports have other types than the contract says.
-        FailureCause::Unavailable => DeployError::Component(failure.detail),
+        (FailureCause::Unavailable, None) => DeployError::Component(failure.detail),
         _ => DeployError::Failed(failure),
     };
     instance.map_err(failed)?.describe()

@@ -8,6 +8,7 @@ mod deploy;
 mod dry_run;
 mod guards;
 mod hostile;
+mod javascript;
 mod policy;
 mod rollouts;
 mod world;

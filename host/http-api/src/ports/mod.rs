@@ -116,7 +116,7 @@ pub struct RouteDeploy {
     pub vhost: String,
     /// The route's name.
     pub name: String,
-    /// A `.wasm` binary or `.wat` text.
+    /// A `.wasm` binary, `.wat` text or JavaScript.
     pub module: bytes::Bytes,
     /// Whether it shall decide from now on.
     pub activate: bool,

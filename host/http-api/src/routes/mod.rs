@@ -166,7 +166,7 @@ impl TryFrom<Vec<(String, String)>> for DeployQuery {
     }
 }
 
-/// Deploys a module: a `.wasm` binary or `.wat` text. Takes the tag policymaker or administrator.
+/// Deploys a module: a `.wasm` binary, `.wat` text or JavaScript. Takes the tag policymaker or administrator.
 #[utoipa::path(put, path = "/api/routes/{vhost}/{name}", tag = "routes", params(RoutePath, DeployQuery),
     request_body(content = Vec<u8>, content_type = "application/wasm"),
     responses(

@@ -161,7 +161,7 @@ pub(crate) struct BuildArgs {
 pub(crate) struct DeployArgs {
     /// The route's name
     pub(crate) name: String,
-    /// The module, .wasm or .wat
+    /// The module: .wasm, .wat or .js
     pub(crate) file: PathBuf,
     /// Upload and check only; `activate` puts it in force
     #[arg(long)]
@@ -232,7 +232,7 @@ pub(crate) struct TryArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct TestArgs {
-    /// The module, .wasm or .wat
+    /// The module: .wasm, .wat or .js
     #[arg(long, value_name = "FILE")]
     pub(crate) module: PathBuf,
     /// The cases
@@ -247,7 +247,7 @@ pub(crate) struct TestArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
-    /// The module, .wasm or .wat
+    /// The module: .wasm, .wat or .js
     #[arg(long, value_name = "FILE")]
     pub(crate) module: PathBuf,
     /// Another module, to compare with
