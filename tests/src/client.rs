@@ -341,6 +341,12 @@ impl Client {
         self.call(method::EXCHANGE_DECLARE, &args, method::EXCHANGE_DECLARE_OK).map(drop)
     }
 
+    /// Deletes an exchange.
+    pub fn delete_exchange(&mut self, exchange: &str) -> Result<(), RawError> {
+        let args = Args::new().short(0).shortstr(exchange).bits(&[false; 2]);
+        self.call(method::EXCHANGE_DELETE, &args, method::EXCHANGE_DELETE_OK).map(drop)
+    }
+
     /// Binds a queue.
     pub fn bind(
         &mut self,

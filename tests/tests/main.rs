@@ -25,6 +25,7 @@ mod http;
 mod lifecycle;
 mod limits;
 mod log_commands;
+mod metadata_log;
 mod paging;
 mod perf_command;
 mod policies;

@@ -23,7 +23,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use crate::clock::SystemClock;
-use crate::metadata::{self, Contents, LoggedAccess, MetadataLog, StoredRoutes};
+use crate::metadata::{self, Compaction, LoggedAccess, MetadataLog, StoredRoutes};
 use crate::output;
 use crate::recovery_report::RecoveryReport;
 use crate::routes::{BrokerLoads, RegistryPort, RouteLogs, watch_canaries};
@@ -61,6 +61,7 @@ struct Node {
     access: Arc<AccessControl>,
     access_port: Arc<LoggedAccess>,
     routes: Arc<RegistryPort>,
+    compaction: Compaction,
     wakes: Vec<Arc<ShardWake>>,
     /// Held for as long as the node runs: it locks the folder.
     _folder: DataFolder,
@@ -73,9 +74,8 @@ impl Node {
         let (writer, recovered) = LogWriter::open(disk)?;
         report(&recovered);
         let is_new = recovered.snapshot.is_none() && recovered.commands.is_empty();
-        let compact = writer.snapshot_due();
         let contents = metadata::read(recovered.snapshot, recovered.commands)?;
-        let log = MetadataLog::start(writer)?;
+        let log = MetadataLog::start(writer, contents.routes)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
 
         let access = Arc::new(AccessControl::new(settings.auth.loopback_users.clone()));
@@ -87,11 +87,10 @@ impl Node {
         });
 
         let logs = Arc::new(RouteLogs::new(clock.clone()));
-        let stored = contents.routes.values().cloned().collect();
         let routes = Routes::open(RoutesConfig {
             directory: folder.path().join("routes"),
             limits: limits(settings),
-            store: Arc::new(StoredRoutes { log: log.clone(), at_start: Mutex::new(stored) }),
+            store: Arc::new(StoredRoutes(log.clone())),
             log: logs.clone(),
         })
         .context("the routes can't be opened")?;
@@ -122,13 +121,9 @@ impl Node {
         }
         broker.set_memory_budget(memory_budget(settings));
         broker.set_message_log(start_messages(message_writer, &broker)?);
-        if compact {
-            log.snapshot(metadata::write_snapshot(Contents {
-                access: access.snapshot(),
-                routes: contents.routes,
-                commands: broker.snapshot(),
-            })?);
-        }
+        let compaction =
+            Compaction { log: log.clone(), access: access_port.clone(), broker: broker.clone() };
+        compaction.run_if_due();
         if is_new {
             broker.create_vhost(&VhostName::new("/")?);
             let auth = &settings.auth;
@@ -137,7 +132,7 @@ impl Node {
             }
         }
         let routes = Arc::new(RegistryPort { routes, logs, broker: broker.clone(), clock });
-        Ok(Self { broker, access, access_port, routes, wakes, _folder: folder })
+        Ok(Self { broker, access, access_port, routes, compaction, wakes, _folder: folder })
     }
 
     async fn serve(
@@ -194,7 +189,8 @@ impl Node {
             settings.node.data_dir.display(),
         ))?;
 
-        let watch = tokio::spawn(Watch::new(self.broker.clone(), settings).run());
+        let watch = Watch::new(self.broker.clone(), self.compaction, settings);
+        let watch = tokio::spawn(watch.run());
         stop_signal().await?;
         watch.abort();
         canaries.abort();

@@ -1,4 +1,4 @@
-//! Watching memory and disk, and housekeeping of the log of messages.
+//! Watching memory and disk, and housekeeping of the logs.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,6 +9,7 @@ use shunt_broker::{Broker, Shard, Task};
 use shunt_types::ShardId;
 use shunt_types::limits::QUEUE_MEMORY_MIN;
 
+use crate::metadata::Compaction;
 use crate::settings::Settings;
 
 /// How often the node looks.
@@ -20,6 +21,7 @@ const MEMORY_PART: f64 = 0.6;
 /// What is watched, and against what.
 pub(crate) struct Watch {
     broker: Arc<Broker>,
+    compaction: Arc<Compaction>,
     folder: PathBuf,
     memory_limit: u64,
     disk_free_limit: u64,
@@ -27,13 +29,14 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    pub(crate) fn new(broker: Arc<Broker>, settings: &Settings) -> Self {
+    pub(crate) fn new(broker: Arc<Broker>, compaction: Compaction, settings: &Settings) -> Self {
         let memory_limit = match settings.node.memory_limit_bytes {
             0 => total_memory().map_or(u64::MAX, |total| (total as f64 * MEMORY_PART) as u64),
             limit => limit,
         };
         Self {
             broker,
+            compaction: Arc::new(compaction),
             folder: settings.node.data_dir.clone(),
             memory_limit,
             disk_free_limit: settings.node.disk_free_limit_bytes,
@@ -49,6 +52,10 @@ impl Watch {
                 tracing::error!(damage, "a message can't be read back from the log");
             }
             self.broker.inbox(ShardId(0)).post(Task::Call(Box::new(Shard::reclaim)));
+            let compaction = self.compaction.clone();
+            if let Err(error) = tokio::task::spawn_blocking(move || compaction.run_if_due()).await {
+                tracing::error!(%error, "the metadata log can't be compacted");
+            }
             tokio::time::sleep(INTERVAL).await;
         }
     }

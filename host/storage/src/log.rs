@@ -82,11 +82,22 @@ struct State {
     failed: bool,
 }
 
-#[derive(Debug)]
 enum Work {
     /// Records, and the position of the last of them.
     Commit(Batch, Position),
-    Snapshot(Vec<u8>),
+    Snapshot(SnapshotContent),
+}
+
+/// Makes a snapshot's bytes, on the log's own thread.
+type SnapshotContent = Box<dyn FnOnce() -> io::Result<Vec<u8>> + Send>;
+
+impl std::fmt::Debug for Work {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Commit(_, last) => write!(f, "Commit(through {})", last.0),
+            Self::Snapshot(_) => f.write_str("Snapshot"),
+        }
+    }
 }
 
 impl MetadataLog {
@@ -133,10 +144,10 @@ impl MetadataLog {
     }
 
     /// Takes a snapshot, which must say all that the records appended so far say, and nothing
-    /// that later ones do. Never waits for the disk.
-    pub fn snapshot(&self, content: Vec<u8>) {
+    /// that later ones do; its bytes are made on the log's own thread. Never waits for the disk.
+    pub fn snapshot(&self, content: impl FnOnce() -> io::Result<Vec<u8>> + Send + 'static) {
         self.shared.snapshot_due.store(false, Ordering::Relaxed);
-        self.shared.state().waiting.push(Work::Snapshot(content));
+        self.shared.state().waiting.push(Work::Snapshot(Box::new(content)));
         self.shared.wake.notify_one();
     }
 
@@ -180,7 +191,7 @@ impl SyncThread {
                             return;
                         }
                     }
-                    Work::Snapshot(content) => self.snapshot(&content),
+                    Work::Snapshot(content) => self.snapshot(content),
                 }
             }
             self.shared.snapshot_due.store(self.writer.snapshot_due(), Ordering::Relaxed);
@@ -234,8 +245,8 @@ impl SyncThread {
         waited.0.closing
     }
 
-    fn snapshot(&mut self, content: &[u8]) {
-        (self.tell)(match self.writer.snapshot(content) {
+    fn snapshot(&mut self, content: SnapshotContent) {
+        (self.tell)(match content().and_then(|content| self.writer.snapshot(&content)) {
             Ok(()) => SyncOutcome::SnapshotWritten,
             Err(error) => SyncOutcome::SnapshotFailed(error),
         });
@@ -295,7 +306,7 @@ mod tests {
         let disk = FaultyDisk::new(1);
         let (log, told, _) = start(&disk);
         log.append(1, b"before").unwrap();
-        log.snapshot(b"state".to_vec());
+        log.snapshot(|| Ok(b"state".to_vec()));
         log.append(2, b"after").unwrap();
         drop(log);
         let outcomes: Vec<_> = told.iter().collect();

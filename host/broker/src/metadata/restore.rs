@@ -119,8 +119,9 @@ impl Broker {
         Ok(())
     }
 
-    /// The commands that make what is declared and survives a restart, for a snapshot.
-    pub fn snapshot(&self) -> Vec<Command> {
+    /// Hands `then` the commands that make what is declared and survives a restart. Nothing is
+    /// declared or deleted until `then` is done, so that it can say where in the log that was.
+    pub fn snapshot<R>(&self, then: impl FnOnce(Vec<Command>) -> R) -> R {
         let state = self.state().lock();
         let mut vhosts: Vec<_> = state.vhosts.iter().collect();
         vhosts.sort_by_key(|(name, _)| *name);
@@ -140,7 +141,7 @@ impl Broker {
             }
             entry.add_to_snapshot(name, &mut commands);
         }
-        commands
+        then(commands)
     }
 }
 

@@ -4,6 +4,7 @@
 //! record: the broker's, those of users and permissions, those of routes. The crates know nothing
 //! of records; the mirror types in [`record`] are the format, and carry its version.
 
+mod compaction;
 mod policy_record;
 mod record;
 mod values;
@@ -22,13 +23,14 @@ use shunt_storage::{LogWriter, SyncOutcome};
 use shunt_types::VhostName;
 use shunt_wasm::{RouteStore, StoredRoute};
 
+pub(crate) use compaction::Compaction;
 use record::{Record, RouteRecord};
 
 /// What a log holds, sorted by owner.
 #[derive(Default)]
 pub(crate) struct Contents {
     pub(crate) access: Vec<AccessChange>,
-    pub(crate) routes: BTreeMap<(String, String), StoredRoute>,
+    pub(crate) routes: BTreeMap<RouteKey, StoredRoute>,
     pub(crate) commands: Vec<Command>,
 }
 
@@ -71,16 +73,16 @@ pub(crate) fn read(
     Ok(contents)
 }
 
-/// The bytes of a snapshot that says the same as `contents`.
-pub(crate) fn write_snapshot(contents: Contents) -> anyhow::Result<Vec<u8>> {
-    record::write_snapshot(contents.records())
-}
-
 /// The log as the crates see it.
 pub(crate) struct MetadataLog {
     log: shunt_storage::MetadataLog,
     waiters: Arc<Mutex<Waiters>>,
+    /// The routes as the log says, which changes in the log's order.
+    routes: Mutex<BTreeMap<RouteKey, StoredRoute>>,
 }
+
+/// A route's virtual host and its name.
+type RouteKey = (String, String);
 
 /// Who waits for the disk.
 #[derive(Default)]
@@ -92,17 +94,15 @@ struct Waiters {
 }
 
 impl MetadataLog {
-    /// Gives the log its thread.
-    pub(crate) fn start(writer: LogWriter) -> io::Result<Arc<Self>> {
+    /// Gives the log its thread. `routes` are those that it holds.
+    pub(crate) fn start(
+        writer: LogWriter,
+        routes: BTreeMap<RouteKey, StoredRoute>,
+    ) -> io::Result<Arc<Self>> {
         let waiters = Arc::new(Mutex::new(Waiters::default()));
         let told = waiters.clone();
         let log = shunt_storage::MetadataLog::start(writer, move |outcome| tell(&told, outcome))?;
-        Ok(Arc::new(Self { log, waiters }))
-    }
-
-    /// Replaces the log so far by a snapshot.
-    pub(crate) fn snapshot(&self, content: Vec<u8>) {
-        self.log.snapshot(content);
+        Ok(Arc::new(Self { log, waiters, routes: Mutex::new(routes) }))
     }
 
     fn append_record(&self, record: &Record) -> ports::Position {
@@ -189,27 +189,32 @@ impl ports::MetadataLog for MetadataLog {
     }
 }
 
-/// Routes in the log. What was there at the start is handed over once.
-pub(crate) struct StoredRoutes {
-    pub(crate) log: Arc<MetadataLog>,
-    pub(crate) at_start: Mutex<Vec<StoredRoute>>,
-}
+/// Routes in the log.
+pub(crate) struct StoredRoutes(pub(crate) Arc<MetadataLog>);
 
 impl RouteStore for StoredRoutes {
     fn load(&self) -> io::Result<Vec<StoredRoute>> {
-        Ok(std::mem::take(&mut *self.at_start.lock()))
+        Ok(self.0.routes.lock().values().cloned().collect())
     }
 
     fn put(&self, route: &StoredRoute) -> io::Result<()> {
-        let position = self.log.append_record(&Record::route(route));
-        self.log.wait_for(position)
+        let position = {
+            let mut routes = self.0.routes.lock();
+            routes.insert((route.vhost.to_string(), route.name.clone()), route.clone());
+            self.0.append_record(&Record::route(route))
+        };
+        self.0.wait_for(position)
     }
 
     fn remove(&self, vhost: &VhostName, name: &str) -> io::Result<()> {
-        let record =
-            Record::Route(RouteRecord::Remove { vhost: vhost.to_string(), name: name.to_owned() });
-        let position = self.log.append_record(&record);
-        self.log.wait_for(position)
+        let key = (vhost.to_string(), name.to_owned());
+        let position = {
+            let mut routes = self.0.routes.lock();
+            routes.remove(&key);
+            let (vhost, name) = key;
+            self.0.append_record(&Record::Route(RouteRecord::Remove { vhost, name }))
+        };
+        self.0.wait_for(position)
     }
 }
 

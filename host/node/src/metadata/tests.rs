@@ -120,7 +120,7 @@ fn check_same(read: &Contents) {
 
 #[test]
 fn a_snapshot_says_what_was_declared() {
-    let bytes = write_snapshot(contents()).unwrap();
+    let bytes = compaction::write(contents()).unwrap();
     check_same(&read(Some(bytes), Vec::new()).unwrap());
 }
 

@@ -193,7 +193,7 @@ fn policies_come_back_with_the_log_and_with_a_snapshot() {
     world.set_user("gone", "", &settings);
     world.clear("gone");
     world.set(PolicyKind::Operator, policy("o", "^q", &[("expires", Value::I32(50))]));
-    for commands in [world.broker.snapshot(), world.log.commands()] {
+    for commands in [world.broker.snapshot(|commands| commands), world.log.commands()] {
         let mut again = World::empty(1);
         for command in commands {
             again.broker.restore(command).unwrap();
