@@ -4,6 +4,7 @@ mod commands;
 mod desk;
 mod failures;
 mod guards;
+mod live_recipes;
 mod recipes;
 mod registry;
 mod rollout;

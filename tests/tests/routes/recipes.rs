@@ -9,9 +9,9 @@ use serde_json::{Value as Json, json};
 use shunt_tests::amqp_raw::{RawError, Value, entries};
 use shunt_tests::{Client, Http, Node, Props};
 
-use super::deploy;
+use super::deploy_with;
 
-fn folder(recipe: &str) -> PathBuf {
+pub(super) fn folder(recipe: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/routes").join(recipe)
 }
 
@@ -23,23 +23,34 @@ fn text(json: &Json) -> &str {
     json.as_str().unwrap_or_default()
 }
 
+/// The capabilities that the recipe wants, as parameters of a deployment.
+fn grants(name: &str) -> String {
+    let manifest = fs::read_to_string(folder(name).join("route.toml")).unwrap();
+    let wants = manifest.lines().find_map(|line| line.strip_prefix("wants = ")).unwrap();
+    // An array of strings is written in TOML as in JSON.
+    let wants: Vec<String> = serde_json::from_str(wants).unwrap();
+    let grants: Vec<String> = wants.iter().map(|name| format!("grant={name}")).collect();
+    format!("?{}", grants.join("&"))
+}
+
 /// A recipe that is deployed, with the exchange `e` and its bindings.
-struct Recipe {
+pub(super) struct Recipe {
     cases: Json,
-    node: Node,
+    pub(super) node: Node,
     http: Http,
-    client: Client,
+    pub(super) client: Client,
     queues: BTreeSet<String>,
 }
 
 impl Recipe {
-    fn start(name: &str, module: &str) -> Self {
+    pub(super) fn start(name: &str, module: &str) -> Self {
         let cases = fs::read(folder(name).join("cases.json")).unwrap();
         let cases: Json = serde_json::from_slice(&cases).unwrap();
         let node = Node::start().unwrap();
         let http = node.http();
         let module = fs::read(folder(name).join(module)).unwrap();
-        let deployed = deploy(&http, "recipe", module).unwrap().expect(201);
+        let query = grants(name);
+        let deployed = deploy_with(&http, "recipe", &query, module).unwrap().expect(201);
         assert_eq!(deployed["active"], true);
         let mut client = Client::open(node.amqp()).unwrap();
         let mut queues = BTreeSet::new();
@@ -185,5 +196,5 @@ fn what_the_cases_say_is_so() {
             }
         }
     }
-    assert!(checked >= 17, "{checked} modules were found");
+    assert!(checked >= 21, "{checked} modules were found");
 }
