@@ -90,7 +90,7 @@ pub(crate) fn walk(
 ) -> Result<(), OpenError> {
     let walk = Walk { disk, names };
     for name in names.iter().filter(|name| is_unfinished(name)) {
-        visit(walk.leftover(name, "its writing was interrupted")?)?;
+        visit(walk.leftover(name, INTERRUPTED)?)?;
     }
     match role {
         LogRole::Metadata => walk.metadata(visit),
@@ -191,7 +191,7 @@ impl Walk<'_> {
             visit(inspection)?;
             // The index of a damaged segment may rightly know more than the segment does.
             if let Some(found) = found.filter(|_| is_whole) {
-                visit(self.index(index, &found, due))?;
+                visit(self.index(index, &found, due, is_last))?;
             }
         }
         Ok(())
@@ -232,9 +232,14 @@ impl Walk<'_> {
         Inspection { name, check, what }
     }
 
-    fn index(&self, name: String, found: &[u8], due: Option<Vec<u8>>) -> Inspection {
+    fn index(&self, name: String, found: &[u8], due: Option<Vec<u8>>, is_last: bool) -> Inspection {
         let mut check = self.good(&name, found.len() as u64);
         let due_bytes = due.as_deref().unwrap_or_default();
+        if found.len() < due_bytes.len() && due_bytes.starts_with(found) || due.is_none() && is_last
+        {
+            check.leftover = Some(INTERRUPTED);
+            return Inspection { name, check, what: Inspected::Other };
+        }
         if found != due_bytes {
             let offset = found.iter().zip(due_bytes).take_while(|(a, b)| a == b).count() as u64;
             let size = found.len() as u64 - offset;
@@ -299,6 +304,7 @@ impl Walk<'_> {
     }
 }
 
+const INTERRUPTED: &str = "its writing was interrupted";
 const REPLACED: &str = "a snapshot has replaced it";
 const MADE_AHEAD: &str = "it was made ahead, and holds nothing";
 

@@ -80,7 +80,7 @@ fn repair_file(
     if let Some(why) = leftover {
         each(Repair::RemoveLeftover { path, why });
         if write {
-            disk.remove(&name)?;
+            remove(disk, &name)?;
             disk.sync()?;
         }
         return Ok(());
@@ -209,12 +209,17 @@ fn write_index(disk: &dyn Disk, name: &str, due: Option<Vec<u8>>) -> io::Result<
             file.write_at(0, &bytes)?;
             file.sync()?;
         }
-        None => match disk.remove(name) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        },
+        None => remove(disk, name)?,
     }
     disk.sync()
+}
+
+/// Takes a file away, if it is still there: an index goes with what its segment is repaired of.
+fn remove(disk: &dyn Disk, name: &str) -> io::Result<()> {
+    match disk.remove(name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        outcome => outcome,
+    }
 }
 
 #[cfg(test)]

@@ -7,8 +7,9 @@
 //! end      a record of kind 250; payload: segment's size u64 | entries u64 | tail u32
 //! ```
 //! `tail` is the CRC-32C of the segment's last 4096 bytes, or of all of it. An index is a cache:
-//! it is written when its segment is durable, and not synced. One that is missing, or not whole,
-//! or of another segment than the one beside it, means that the segment is read in full. A
+//! it is written part by part behind what of its segment is durable, and not synced. One that is
+//! missing, or not whole, or of another segment than the one beside it, means that the segment is
+//! read in full. A
 //! segment with damage has none, so that its damage is told at each start.
 
 use std::io;
@@ -44,10 +45,12 @@ pub(super) struct Entry<'a> {
 }
 
 /// Collects a segment's index while the segment is written or read.
-#[derive(Debug)]
 pub(crate) struct IndexBuilder {
     number: u64,
-    /// The file so far.
+    /// The file, once a part was written to it, and how many bytes those are.
+    file: Option<Box<dyn DiskFile>>,
+    written: u64,
+    /// What follows these bytes, so far.
     bytes: Vec<u8>,
     /// Entries of the part to come.
     part: Vec<u8>,
@@ -63,6 +66,8 @@ impl IndexBuilder {
     pub(crate) fn new(number: u32, size_max: u64) -> Self {
         Self {
             number: u64::from(number),
+            file: None,
+            written: 0,
             bytes: header::encode(FileRole::Index, u64::from(number)),
             part: Vec::new(),
             entries: 0,
@@ -96,7 +101,7 @@ impl IndexBuilder {
         self.part.extend_from_slice(&(head.len() as u32).to_le_bytes());
         self.part.extend_from_slice(head);
         self.entries += 1;
-        if (self.bytes.len() + self.part.len()) as u64 > self.size_max {
+        if self.written + (self.bytes.len() + self.part.len()) as u64 > self.size_max {
             self.give_up();
         } else if self.part.len() >= PART_SIZE {
             self.end_part();
@@ -106,8 +111,29 @@ impl IndexBuilder {
     /// The segment is to have no index: it is damaged, or the index would be too large.
     pub(super) fn give_up(&mut self) {
         self.given_up = true;
+        self.file = None;
         self.bytes = Vec::new();
         self.part = Vec::new();
+    }
+
+    /// Writes the parts that are whole, so that they need not be held in memory. The segment must
+    /// be durable as far as its records were added.
+    pub(super) fn write_parts(&mut self, disk: &dyn Disk) {
+        if self.bytes.len() >= PART_SIZE && self.write_out(disk).is_err() {
+            self.give_up();
+        }
+    }
+
+    fn write_out(&mut self, disk: &dyn Disk) -> io::Result<()> {
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => disk.create(&FileRole::Index.file_name(self.number))?,
+        };
+        file.write_at(self.written, &self.bytes)?;
+        self.file = Some(file);
+        self.written += self.bytes.len() as u64;
+        self.bytes.clear();
+        Ok(())
     }
 
     /// Whether the segment's end record was among the records.
@@ -118,22 +144,29 @@ impl IndexBuilder {
     /// Writes the index of a segment that has ended and is durable, if it is to have one. Not
     /// synced: what a crash leaves of it is no index.
     pub(super) fn write(
-        self,
+        mut self,
         disk: &dyn Disk,
         segment: &dyn DiskFile,
         size: u64,
     ) -> io::Result<()> {
-        let name = FileRole::Index.file_name(self.number);
-        match self.finish(size, tail(segment, size)?) {
-            Some(bytes) => disk.create(&name)?.write_at(0, &bytes),
-            None => Ok(()),
+        if self.end(size, tail(segment, size)?) {
+            return self.write_out(disk);
         }
+        if self.written > 0 {
+            disk.remove(&FileRole::Index.file_name(self.number))?;
+        }
+        Ok(())
     }
 
-    /// The index's bytes, if the segment is to have one.
+    /// The index's bytes, if the segment is to have one and nothing of it was written.
     pub(crate) fn finish(mut self, size: u64, tail: u32) -> Option<Vec<u8>> {
+        (self.end(size, tail) && self.written == 0).then_some(self.bytes)
+    }
+
+    /// Adds what comes last, if the segment is to have an index.
+    fn end(&mut self, size: u64, tail: u32) -> bool {
         if self.given_up || !self.ended {
-            return None;
+            return false;
         }
         if !self.part.is_empty() {
             self.end_part();
@@ -142,15 +175,21 @@ impl IndexBuilder {
         end[..8].copy_from_slice(&size.to_le_bytes());
         end[8..16].copy_from_slice(&self.entries.to_le_bytes());
         end[16..].copy_from_slice(&tail.to_le_bytes());
-        let offset = self.bytes.len() as u64;
+        let offset = self.written + self.bytes.len() as u64;
         record::put(&mut self.bytes, self.number, offset, KIND_INDEX_END, &end);
-        Some(self.bytes)
+        true
     }
 
     fn end_part(&mut self) {
-        let offset = self.bytes.len() as u64;
+        let offset = self.written + self.bytes.len() as u64;
         record::put(&mut self.bytes, self.number, offset, KIND_INDEX_PART, &self.part);
         self.part.clear();
+    }
+}
+
+impl std::fmt::Debug for IndexBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "IndexBuilder({}, {} entries)", self.number, self.entries)
     }
 }
 
@@ -366,7 +405,14 @@ mod tests {
         let file = disk.open(&handles::name(NUMBER)).unwrap();
         let bytes = crate::disk::read_all(&*file).unwrap();
         let mut builder = IndexBuilder::new(NUMBER, 1 << 20);
-        builder.add_records(&bytes[HEADER_SIZE..], HEADER_SIZE as u64);
+        // One by one, as a writer does with groups.
+        let mut at = HEADER_SIZE;
+        while let Some((kind, payload, next)) = record::reread(&bytes, at) {
+            builder.add_record(at as u32, kind, payload);
+            builder.write_parts(disk);
+            assert!(builder.bytes.len() < PART_SIZE, "held in memory");
+            at = next;
+        }
         builder.write(disk, &*file, size).unwrap();
     }
 

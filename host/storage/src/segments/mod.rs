@@ -66,9 +66,8 @@ pub struct SegmentLogOptions {
     pub segment_size: u64,
     /// Bytes that one sync is for, when many wait; a larger batch is synced alone.
     pub batch_bytes_max: usize,
-    /// Bytes of a segment's index, which the log collects in memory while it writes the segment.
-    /// A segment of so many small records that its index would be larger has none, and is read in
-    /// full at start.
+    /// Bytes of a segment's index. A segment of so many small records that its index would be
+    /// larger has none, and is read in full at start.
     pub index_size_max: u64,
 }
 

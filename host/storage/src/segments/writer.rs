@@ -133,8 +133,10 @@ impl SegmentWriter {
         Ok(())
     }
 
-    /// Writes the segment's index if the last group has ended the segment.
+    /// Writes what the last group added to the segment's index: whole parts of it, and all of it if
+    /// the group has ended the segment.
     pub(super) fn write_index(&mut self) {
+        self.index.write_parts(&*self.disk);
         if self.index.is_ended() {
             let none = IndexBuilder::new(self.number, self.options.index_size_max);
             let index = std::mem::replace(&mut self.index, none);
