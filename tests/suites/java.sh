@@ -37,8 +37,8 @@ mkdir -p "$work/java"
 cp -r "$checkout/." "$work/java"
 cd "$work/java"
 rm -rf target/failsafe-reports
-# The port is a constant of the client, which its tests repeat.
-grep -rlw 5672 src | xargs -r sed -i "s/\b5672\b/$port/g"
+# The port is a constant of the client, generated from the protocol's description; tests repeat it.
+grep -rlw 5672 src deps/rabbitmq_codegen | xargs -r sed -i "s/\b5672\b/$port/g"
 
 # The smallest frame that a server must take is 8192 bytes since RabbitMQ 4.1; an older codegen
 # says 4096, which a test of the handshake goes by.

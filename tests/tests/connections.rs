@@ -1,7 +1,7 @@
 //! Connections from the operator's side: listed, closed, and held back.
 
 use shunt_tests::amqp_raw::{Args, RawError, method};
-use shunt_tests::{Client, Http, Node, Props, clients, poll};
+use shunt_tests::{Client, Consume, Http, Node, Props, clients, poll};
 
 fn names(http: &Http) -> Vec<String> {
     let list = http.get("/api/connections").unwrap().json();
@@ -74,4 +74,24 @@ fn publishers_that_an_operator_holds_are_told_and_told_when_they_may_go_on() {
     });
     let Some(seen) = clients::pika("blocked.py", &arguments).unwrap() else { return };
     assert_eq!(seen, serde_json::json!(["blocked: held by the operator", "unblocked"]));
+}
+
+#[test]
+fn a_client_that_takes_nothing_is_cut_off() {
+    let node = Node::builder().setting("amqp.send_timeout_ms", 500).start().unwrap();
+    let http = node.http();
+    let mut publisher = Client::open(node.amqp()).unwrap();
+    publisher.declare_queue("q").unwrap();
+    let mut stuck = Client::open(node.amqp()).unwrap();
+    stuck.consume("q", Consume { no_ack: true, ..Consume::default() }).unwrap();
+    // More than the sockets' buffers hold.
+    let body = vec![0; 1 << 20];
+    for _ in 0..64 {
+        publisher.publish("", "q", &Props::new(), &body).unwrap();
+    }
+    publisher.sync().unwrap();
+    poll("the stuck one is gone", || (names(&http).len() == 1).then_some(())).unwrap();
+    // What it had not been sent is still there.
+    assert!(publisher.get("q").unwrap().is_some());
+    drop(stuck);
 }

@@ -17,6 +17,7 @@ mod shard_thread;
 mod admission;
 mod channel;
 mod connection;
+mod events;
 mod listener;
 mod mail;
 mod mailbox;

@@ -19,6 +19,8 @@ pub struct AmqpSettings {
     pub handshake_timeout_ms: u64,
     /// Longest time that a delivery may wait for its settlement, in milliseconds; 0 for ever.
     pub consumer_timeout_ms: u64,
+    /// Time after which a client that takes nothing is cut off, in milliseconds.
+    pub send_timeout_ms: u64,
     /// Largest body, in bytes.
     pub message_size_max: u64,
     /// Version of the product, for `connection.start`.
@@ -35,6 +37,7 @@ impl Default for AmqpSettings {
             heartbeat_s: limits::HEARTBEAT_S,
             handshake_timeout_ms: limits::HANDSHAKE_TIMEOUT_MS,
             consumer_timeout_ms: limits::CONSUMER_TIMEOUT_MS,
+            send_timeout_ms: limits::SEND_TIMEOUT_MS,
             message_size_max: limits::MESSAGE_SIZE_MAX,
             version: env!("CARGO_PKG_VERSION"),
         }

@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 use shunt_amqp_codec::method::BasicCancel;
 use shunt_amqp_codec::{Method, put_method};
-use shunt_broker::{ConnectionInfo, Consumer, Origin, Shard};
+use shunt_broker::{Broker, ConnectionInfo, Consumer, Origin, Shard};
 use shunt_types::limits::CONNECTION_OUTPUT_HIGH;
 use tokio::sync::Notify;
 
@@ -25,6 +25,8 @@ const OUTPUT_MAX: usize = 16 * CONNECTION_OUTPUT_HIGH;
 /// One connection's common ground. Borrows of the cells end before the shard is called.
 pub(crate) struct Shared {
     pub(crate) shard: Rc<RefCell<Shard>>,
+    /// For events, which may come up while the shard is at work.
+    pub(crate) broker: Arc<Broker>,
     pub(crate) pool: Rc<BufferPool>,
     pub(crate) out: RefCell<OutputQueue>,
     /// Bytes that the writer has taken and not written yet.
@@ -99,9 +101,14 @@ pub(crate) struct RemoteConsumer {
 }
 
 impl Shared {
-    pub(crate) fn new(shard: Rc<RefCell<Shard>>, pool: Rc<BufferPool>) -> Rc<Self> {
+    pub(crate) fn new(
+        shard: Rc<RefCell<Shard>>,
+        broker: Arc<Broker>,
+        pool: Rc<BufferPool>,
+    ) -> Rc<Self> {
         Rc::new(Self {
             shard,
+            broker,
             pool,
             out: RefCell::default(),
             writing: Cell::new(0),

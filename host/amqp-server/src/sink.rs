@@ -61,8 +61,11 @@ impl ConsumerSink for LocalSink {
 
 /// Forgets a consumer that the broker ended, and tells the client if it wants to know.
 pub(crate) fn cancel_by_server(shared: &Shared, channel: &ChannelShared, tag: &str) {
-    let known = channel.consumers.borrow_mut().remove(tag).is_some();
-    if known && shared.cancel_notify.get() && !channel.closed.get() {
+    let known = channel.consumers.borrow_mut().remove(tag);
+    if let Some(entry) = &known {
+        shared.tell_consumer_gone(channel.number, tag, entry);
+    }
+    if known.is_some() && shared.cancel_notify.get() && !channel.closed.get() {
         shared.send_cancel(channel.number, tag);
     }
 }

@@ -22,10 +22,15 @@ const SILENT_HALVES_MAX: u32 = 4;
 
 /// Runs until the connection is closing and everything is written. Where nothing can be written
 /// any more, it only opens the mail: the reader may wait for another shard's answer.
-pub(crate) async fn write_loop(shared: Rc<Shared>, stream: Rc<TcpStream>) {
-    let writer = Writer { shared: shared.clone(), stream };
+pub(crate) async fn write_loop(shared: Rc<Shared>, stream: Rc<TcpStream>, send_timeout: Duration) {
+    let writer = Writer { shared: shared.clone(), stream, send_timeout };
     if let Err(error) = writer.run().await {
         tracing::debug!(%error, "writing to a client failed");
+        // What waits will never be taken. A reset tells the client so as soon as it writes; a
+        // farewell behind bytes that it doesn't read would never reach it.
+        if let Err(error) = writer.stream.set_zero_linger() {
+            tracing::debug!(%error, "a socket can't be reset");
+        }
     }
     shared.kill();
     while !shared.closing.get() {
@@ -41,6 +46,8 @@ pub(crate) async fn write_loop(shared: Rc<Shared>, stream: Rc<TcpStream>) {
 struct Writer {
     shared: Rc<Shared>,
     stream: Rc<TcpStream>,
+    /// How long a client may take nothing of what waits for it.
+    send_timeout: Duration,
 }
 
 impl Writer {
@@ -74,18 +81,27 @@ impl Writer {
 
     async fn write_all(&self, silence: &mut Silence) -> io::Result<()> {
         let mut output = self.shared.out.borrow_mut().take();
+        let mut stalled_at = None;
         while !output.is_empty() {
             self.shared.writing.set(output.len());
             match write_some(&self.stream, &output) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => output.advance(written, &self.shared.pool),
+                Ok(written) => {
+                    stalled_at = None;
+                    output.advance(written, &self.shared.pool);
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let patience = *stalled_at.get_or_insert_with(Instant::now) + self.send_timeout;
                     tokio::select! {
                         ready = self.stream.writable() => ready?,
                         // Confirms and settlements must not wait for a slow reader of ours.
                         () = self.shared.mailbox.arrived.notified() => self.shared.open_mail(),
                         // A peer that is gone takes nothing and says nothing.
                         () = silence.next_tick(&self.shared) => silence.tick(&self.shared)?,
+                        () = tokio::time::sleep_until(patience) => {
+                            let text = "the client takes nothing of what is sent to it";
+                            return Err(io::Error::new(io::ErrorKind::TimedOut, text));
+                        }
                     }
                     if self.shared.dead.get() {
                         return Ok(());

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
 
-use crate::sasl::{self, Credentials};
+use crate::sasl::{self, AMQPLAIN, ANONYMOUS, AnonymousLogin, Credentials, PLAIN};
 use crate::{
     ADMINISTRATOR, AuthError, LoginRefusal, PasswordHash, Permissions, TopicPermission,
     TopicPermissionEntry, TopicPermissions, User, UserLimits,
@@ -106,6 +106,7 @@ pub struct AccessControl {
     revision: AtomicU64,
     /// Names that may log in from this machine only.
     loopback_users: HashSet<String>,
+    anonymous: Option<AnonymousLogin>,
     /// What a password is compared with where there is no user: the refusal must take as long.
     nobody: PasswordHash,
 }
@@ -129,8 +130,23 @@ impl AccessControl {
             current: ArcSwap::default(),
             revision: AtomicU64::new(0),
             loopback_users: loopback_users.into_iter().map(Into::into).collect(),
+            anonymous: None,
             nobody: PasswordHash::new(""),
         }
+    }
+
+    /// Lets clients in that give no name (SASL ANONYMOUS): as if they had given this one and its
+    /// password.
+    #[must_use]
+    pub fn with_anonymous(mut self, login: AnonymousLogin) -> Self {
+        self.anonymous = Some(login);
+        self
+    }
+
+    /// The mechanisms offered in `connection.start`, in RabbitMQ's order.
+    pub fn mechanisms(&self) -> Vec<&'static str> {
+        let anonymous = self.anonymous.as_ref().map(|_| ANONYMOUS);
+        [PLAIN, AMQPLAIN].into_iter().chain(anonymous).collect()
     }
 
     /// Checks a SASL response. `peer_is_loopback` says that the client is on this machine.
@@ -140,7 +156,10 @@ impl AccessControl {
         response: &[u8],
         peer_is_loopback: bool,
     ) -> Result<Arc<User>, AuthError> {
-        self.check(sasl::credentials(mechanism, response)?, peer_is_loopback)
+        self.check(
+            sasl::credentials(mechanism, response, self.anonymous.as_ref())?,
+            peer_is_loopback,
+        )
     }
 
     /// Checks a name and a password that came with an HTTP request.

@@ -47,6 +47,14 @@ pub enum LoginRefusal {
 }
 
 impl AuthError {
+    /// The name that the client gave; empty where none could be read.
+    pub fn user(&self) -> &str {
+        match self {
+            Self::Refused { user, .. } => user,
+            Self::UnknownMechanism { .. } | Self::Malformed { .. } => "",
+        }
+    }
+
     /// What the client may be told: the mechanism, and nothing about the user.
     pub fn client_text(&self) -> String {
         match self {

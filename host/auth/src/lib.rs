@@ -36,6 +36,6 @@ pub use error::{AuthError, LoginRefusal};
 pub use limits::UserLimits;
 pub use password::{HashingAlgorithm, PasswordError, PasswordHash};
 pub use permissions::{NamePattern, PatternError, Permissions};
-pub use sasl::mechanisms;
+pub use sasl::AnonymousLogin;
 pub use topic::{TopicPermission, TopicPermissionEntry, TopicPermissions};
 pub use user::{ADMINISTRATOR, User};

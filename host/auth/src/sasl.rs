@@ -3,19 +3,25 @@
 //! ```text
 //! PLAIN     NUL name NUL password          (RFC 4616 with an empty authorization identity)
 //! AMQPLAIN  a field table without its length: LOGIN and PASSWORD, long strings
+//! ANONYMOUS anything (RFC 4505): the node has a name and a password for who gives none
 //! ```
 
 use shunt_types::{FieldTable, Reader, Value, put_long_string};
 
 use crate::AuthError;
 
-/// The mechanisms offered in `connection.start`, in RabbitMQ's order.
-pub fn mechanisms() -> &'static [&'static str] {
-    &[PLAIN, AMQPLAIN]
-}
+pub(crate) const PLAIN: &str = "PLAIN";
+pub(crate) const AMQPLAIN: &str = "AMQPLAIN";
+pub(crate) const ANONYMOUS: &str = "ANONYMOUS";
 
-const PLAIN: &str = "PLAIN";
-const AMQPLAIN: &str = "AMQPLAIN";
+/// As whom clients log in that give no name.
+#[derive(Clone, Debug)]
+pub struct AnonymousLogin {
+    /// The user.
+    pub user: String,
+    /// The password that is tried: no more than that user's own opens the door.
+    pub password: String,
+}
 
 /// What a response says.
 #[derive(Debug, PartialEq, Eq)]
@@ -26,8 +32,17 @@ pub(crate) struct Credentials {
 }
 
 /// Reads the response of the mechanism that the client chose.
-pub(crate) fn credentials(mechanism: &str, response: &[u8]) -> Result<Credentials, AuthError> {
+pub(crate) fn credentials(
+    mechanism: &str,
+    response: &[u8],
+    anonymous: Option<&AnonymousLogin>,
+) -> Result<Credentials, AuthError> {
     match mechanism {
+        ANONYMOUS if let Some(login) = anonymous => Ok(Credentials {
+            mechanism: ANONYMOUS,
+            name: login.user.clone().into_bytes(),
+            password: login.password.clone().into_bytes(),
+        }),
         PLAIN => plain(response),
         AMQPLAIN => amqplain(response),
         other => Err(AuthError::UnknownMechanism { mechanism: other.to_owned() }),
@@ -79,7 +94,7 @@ mod tests {
     fn both_mechanisms_give_name_and_password() {
         let response = amqplain_response(&[("LOGIN", "u".into()), ("PASSWORD", "p".into())]);
         for (mechanism, response) in [("PLAIN", b"\0u\0p".to_vec()), ("AMQPLAIN", response)] {
-            let read = credentials(mechanism, &response).unwrap();
+            let read = credentials(mechanism, &response, None).unwrap();
             assert_eq!((read.name, read.password), (b"u".to_vec(), b"p".to_vec()));
         }
     }
@@ -87,15 +102,18 @@ mod tests {
     #[test]
     fn what_is_no_response_is_malformed() {
         for response in [&b""[..], b"u\0p", b"\0u", b"x\0u\0p", b"\0u\0p\0"] {
-            let error = credentials("PLAIN", response).unwrap_err();
+            let error = credentials("PLAIN", response, None).unwrap_err();
             assert!(matches!(error, AuthError::Malformed { mechanism: "PLAIN", .. }));
         }
         let half = amqplain_response(&[("LOGIN", "u".into())]);
         let wrong_type = amqplain_response(&[("LOGIN", "u".into()), ("PASSWORD", Value::I32(1))]);
         for response in [&b"\xff"[..], &half, &wrong_type] {
-            let error = credentials("AMQPLAIN", response).unwrap_err();
+            let error = credentials("AMQPLAIN", response, None).unwrap_err();
             assert!(matches!(error, AuthError::Malformed { mechanism: "AMQPLAIN", .. }));
         }
-        assert!(matches!(credentials("EXTERNAL", b""), Err(AuthError::UnknownMechanism { .. })));
+        for mechanism in ["EXTERNAL", "ANONYMOUS"] {
+            let error = credentials(mechanism, b"", None).unwrap_err();
+            assert!(matches!(error, AuthError::UnknownMechanism { .. }));
+        }
     }
 }

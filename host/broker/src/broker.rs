@@ -15,7 +15,7 @@ use crate::counters::Counters;
 use crate::durable::MessageLog;
 use crate::gauges::Gauges;
 use crate::metadata::{
-    Command, ConnectionId, ExchangeDefinition, PREDECLARED, QueueEntry, State, VhostState,
+    Actor, Command, ConnectionId, ExchangeDefinition, QueueEntry, State, VhostState, predeclared,
 };
 use crate::ports::{Clock, MetadataLog, OnDurable, Position, Wake};
 use crate::replies::Replies;
@@ -172,11 +172,16 @@ impl Broker {
 
     /// Makes a virtual host with its pre-declared exchanges; whether it is new, and up to where
     /// the log must be on disk.
-    pub fn create_vhost(&self, name: &VhostName) -> (bool, Position) {
+    pub fn create_vhost(&self, name: &VhostName, actor: Actor<'_>) -> (bool, Position) {
         // Logged under the lock, as every change is: the log has their order.
         let mut state = self.state.lock();
         if !self.insert_vhost(&mut state, name) {
             return (false, Position::default());
+        }
+        if let Some(entry) = state.vhosts.get(name) {
+            for exchange in entry.exchanges.values() {
+                self.tell_exchange_created(actor, name.as_str(), &exchange.definition);
+            }
         }
         (true, self.log(&Command::CreateVhost { vhost: name.clone() }))
     }
@@ -185,7 +190,7 @@ impl Broker {
     ///
     /// # Errors
     /// `NOT_ALLOWED` (530) where there is none of that name, 406 where it is protected.
-    pub fn delete_vhost(&self, name: &VhostName) -> Result<Position, AmqpError> {
+    pub fn delete_vhost(&self, name: &VhostName, actor: Actor<'_>) -> Result<Position, AmqpError> {
         let mut state = self.state.lock();
         if state.vhost(name)?.vhost.metadata().is_protected {
             return Err(AmqpError::precondition_failed(format!(
@@ -197,12 +202,19 @@ impl Broker {
         let position = self.log(&Command::DeleteVhost { vhost: name.clone() });
         drop(state);
         removed.vhost.mark_deleted();
+        for exchange in removed.exchanges.keys() {
+            self.tell_gone("exchange.deleted", actor, name.as_str(), exchange.as_str());
+        }
+        self.tell("vhost.deleted", actor.user, |fields| {
+            fields.insert("name", name.as_str().into());
+        });
         removed.waiting_queues().for_each(|queue| self.delete_waiting(queue));
         for queue in removed.vhost.topology().queue_entries() {
             let id = queue.id;
+            let options = DeleteOptions::by(actor.user);
             self.inbox(id.shard()).post(Task::Call(Box::new(move |shard| {
                 // Without conditions a deletion can't be refused.
-                let _ = shard.delete_queue(id, DeleteOptions::default());
+                let _ = shard.delete_queue(id, options);
             })));
         }
         Ok(position)
@@ -249,7 +261,7 @@ impl Broker {
         }
         let vhost = Arc::new(Vhost::new(name.clone()));
         state.vhosts.insert(name.clone(), VhostState::new(vhost));
-        for (exchange, kind) in PREDECLARED {
+        for (exchange, kind) in predeclared(name) {
             self.predeclare(state, name, exchange, kind);
         }
         self.publish_vhosts(state);
@@ -259,7 +271,8 @@ impl Broker {
     fn predeclare(&self, state: &mut State, vhost: &VhostName, name: &str, kind: &str) {
         let Ok(name) = shunt_types::ExchangeName::new(name) else { return };
         let definition = ExchangeDefinition {
-            internal: name.as_str() == "amq.rabbitmq.trace",
+            // Only the node publishes there.
+            internal: name.as_str().starts_with("amq.rabbitmq."),
             name,
             kind: kind.into(),
             durable: true,
@@ -288,7 +301,7 @@ impl Broker {
                 topology.queues.remove(&queue.definition.name);
                 entry.take_destination(topology, destination)
             });
-            state.retract_waiting(self, gone.into_iter().filter_map(|gone| gone.waiting));
+            state.retract_waiting(self, gone.waiting());
         }
         state.placement.give_back(queue.id);
     }

@@ -67,6 +67,11 @@ impl Connections {
         self.0.lock().remove(&id);
     }
 
+    /// The open connection of that id.
+    pub fn find(&self, id: ConnectionId) -> Option<Arc<ConnectionInfo>> {
+        self.0.lock().get(&id).cloned()
+    }
+
     /// All that are open, the oldest first.
     pub fn all(&self) -> Vec<Arc<ConnectionInfo>> {
         self.0.lock().values().cloned().collect()

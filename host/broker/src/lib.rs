@@ -19,6 +19,7 @@ mod alarms;
 mod broker;
 mod connections;
 mod counters;
+mod events;
 mod fifo;
 mod gauges;
 mod replies;
@@ -29,7 +30,8 @@ pub use alarms::Alarms;
 pub use broker::{Broker, BrokerOptions};
 pub use connections::{ConnectionInfo, Connections};
 pub use counters::Counters;
-pub use metadata::{ConnectionId, QueueEntry, Topology};
+pub use events::{EVENT_EXCHANGE, EVENT_VHOST, insert_table};
+pub use metadata::{Actor, ConnectionId, QueueEntry, Topology};
 pub use replies::{DIRECT_REPLY_TO, ReplySink, is_direct_reply_to};
 pub use shard::{
     Consumer, DeleteOptions, Inbox, Origin, PublishOptions, PublishOutcome, Publisher,

@@ -9,6 +9,7 @@ use axum::http::{HeaderMap, header, request::Parts};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use shunt_auth::{Permissions, TopicPermission, TopicPermissions, User};
+use shunt_broker::Actor;
 use shunt_routing::Exchange;
 use shunt_types::Message;
 
@@ -38,6 +39,11 @@ pub(crate) struct Caller {
 impl Caller {
     pub(crate) fn name(&self) -> &str {
         self.user.name()
+    }
+
+    /// Who asks, for the broker.
+    pub(crate) fn actor(&self) -> Actor<'_> {
+        Actor::user(self.name())
     }
 
     /// What the caller may do in the virtual host.
@@ -108,6 +114,11 @@ pub(crate) struct Access {
 }
 
 impl Access {
+    /// Who asks, for the broker.
+    pub(crate) fn actor(&self) -> Actor<'_> {
+        Actor::user(self.user.name())
+    }
+
     /// What restricts the caller's routing keys with a topic exchange.
     fn topic(&self, exchange: &Exchange) -> Option<&TopicPermission> {
         let permission = self.topics.as_ref()?.of_exchange(exchange.name.as_str())?;

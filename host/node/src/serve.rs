@@ -7,10 +7,10 @@ use std::thread::JoinHandle;
 use anyhow::Context;
 use parking_lot::Mutex;
 use shunt_amqp_server::{ShardContext, ShardThread, ShardWake};
-use shunt_auth::AccessControl;
+use shunt_auth::{AccessControl, AnonymousLogin};
 use shunt_broker::durable::Recovery;
 use shunt_broker::ports::{Clock, Wake};
-use shunt_broker::{Broker, BrokerOptions};
+use shunt_broker::{Actor, Broker, BrokerOptions};
 use shunt_http_api::{AccessPort, HttpApi, HttpOptions, HttpSettings};
 use shunt_routing::ExchangeTypes;
 use shunt_storage::{
@@ -27,8 +27,11 @@ use crate::metadata::{self, Compaction, LoggedAccess, MetadataLog, StoredRoutes}
 use crate::output;
 use crate::recovery_report::RecoveryReport;
 use crate::routes::{BrokerLoads, RegistryPort, RouteLogs, watch_canaries};
-use crate::settings::Settings;
+use crate::settings::{AuthSettings, Settings};
 use crate::watch::{Watch, memory_budget};
+
+/// The anonymous user that is none.
+const NOBODY: &str = "none";
 
 /// Runs the node until it is told to stop.
 pub(crate) fn run(settings: Settings) -> anyhow::Result<()> {
@@ -78,7 +81,7 @@ impl Node {
         let log = MetadataLog::start(writer, contents.routes)?;
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
 
-        let access = Arc::new(AccessControl::new(settings.auth.loopback_users.clone()));
+        let access = Arc::new(access_control(&settings.auth));
         contents.access.iter().for_each(|change| access.apply(change));
         let access_port = Arc::new(LoggedAccess {
             access: access.clone(),
@@ -125,7 +128,7 @@ impl Node {
             Compaction { log: log.clone(), access: access_port.clone(), broker: broker.clone() };
         compaction.run_if_due();
         if is_new {
-            broker.create_vhost(&VhostName::new("/")?);
+            broker.create_vhost(&VhostName::new("/")?, Actor::NODE);
             let auth = &settings.auth;
             for change in access.seed_default_user(&auth.default_user, &auth.default_pass) {
                 access_port.change(change, Box::new(|_| {}));
@@ -156,6 +159,7 @@ impl Node {
                 heartbeat_s: settings.amqp.heartbeat_s,
                 handshake_timeout_ms: settings.amqp.handshake_timeout_ms,
                 consumer_timeout_ms: settings.amqp.consumer_timeout_ms,
+                send_timeout_ms: settings.amqp.send_timeout_ms,
                 message_size_max: settings.amqp.message_size_max,
                 version: env!("CARGO_PKG_VERSION"),
             },
@@ -326,6 +330,17 @@ fn limits(settings: &Settings) -> RouteLimits {
         breaker_failures: routes.breaker_failures,
         breaker_pause_ms: routes.breaker_pause_ms,
     }
+}
+
+fn access_control(settings: &AuthSettings) -> AccessControl {
+    let access = AccessControl::new(settings.loopback_users.clone());
+    if settings.anonymous_user == NOBODY {
+        return access;
+    }
+    access.with_anonymous(AnonymousLogin {
+        user: settings.anonymous_user.clone(),
+        password: settings.anonymous_pass.clone(),
+    })
 }
 
 fn shards(settings: &Settings) -> u16 {

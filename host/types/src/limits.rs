@@ -57,6 +57,9 @@ pub const DEDUPLICATION_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const DELAY_MAX_MS: u64 = u32::MAX as u64;
 /// Bytes that may wait in one connection's output before its consumers are paused.
 pub const CONNECTION_OUTPUT_HIGH: usize = 1024 * 1024;
+/// Time after which a client that takes nothing of what is sent to it is cut off, in milliseconds
+/// (RabbitMQ's `send_timeout`).
+pub const SEND_TIMEOUT_MS: u64 = 15_000;
 /// Longest time that a delivery may wait for its settlement, in milliseconds: RabbitMQ's half an
 /// hour.
 pub const CONSUMER_TIMEOUT_MS: u64 = 1_800_000;

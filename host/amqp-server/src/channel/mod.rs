@@ -10,8 +10,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use shunt_broker::Consumer;
 use shunt_broker::queue::Settlement;
+use shunt_broker::{Consumer, QueueEntry};
 use shunt_types::Message;
 
 use crate::admission::ChannelPermit;
@@ -34,6 +34,8 @@ pub(crate) struct ChannelShared {
 pub(crate) struct ConsumerEntry {
     /// Which consumer of this connection it is; never used again.
     pub(crate) serial: u64,
+    /// Its queue.
+    pub(crate) queue: Arc<QueueEntry>,
     /// Where it consumes, once the queue has taken it.
     pub(crate) consumer: Option<Consumer>,
 }

@@ -63,12 +63,16 @@ impl Connection {
         };
         self.next_serial += 1;
         let serial = self.next_serial;
-        let entry = ConsumerEntry { serial, consumer: None };
+        let entry = ConsumerEntry { serial, queue: queue.clone(), consumer: None };
         channel.consumers.borrow_mut().insert(tag.clone(), entry);
         let added = self.add_consumer(&queue, options, &channel, &tag, serial, consume).await;
         if added.is_err() {
             channel.consumers.borrow_mut().remove(&tag);
             self.shared.remote_consumers.borrow_mut().remove(&serial);
+        } else {
+            let name = queue.definition.name.as_str();
+            let how = (consume.no_ack, consume.exclusive, prefetch);
+            self.shared.tell_consuming(number, (&tag, name), how, consume.arguments);
         }
         added
     }
@@ -129,21 +133,32 @@ impl Connection {
     ) -> Result<(), Refused> {
         let tag = cancel.consumer_tag;
         self.close_replies(number, Some(tag));
-        let Some(channel) = self.channels.get(&number) else { return Ok(()) };
-        let entry = channel.shared.consumers.borrow_mut().remove(tag);
-        if let Some(entry) = entry {
-            self.shared.remote_consumers.borrow_mut().remove(&entry.serial);
-            if let Some(consumer) = entry.consumer {
-                let forget = |waiting: &mut Vec<Consumer>| waiting.retain(|&c| c != consumer);
-                forget(&mut channel.shared.deliveries.borrow_mut().held_back);
-                forget(&mut self.shared.paused.borrow_mut());
-                let shard = consumer.queue.shard();
-                self.on_shard(shard, move |shard| shard.cancel(consumer)).await?;
-                self.refresh_topology();
-            }
-        }
+        let Some(channel) = self.channels.get(&number).map(|channel| channel.shared.clone()) else {
+            return Ok(());
+        };
+        self.end_consumer(&channel, tag).await?;
         if !cancel.no_wait {
             self.shared.send(number, BasicCancelOk { consumer_tag: tag });
+        }
+        Ok(())
+    }
+
+    /// Takes a consumer out, if there is one of that tag.
+    pub(super) async fn end_consumer(
+        &mut self,
+        channel: &ChannelShared,
+        tag: &str,
+    ) -> Result<(), Refused> {
+        let Some(entry) = channel.consumers.borrow_mut().remove(tag) else { return Ok(()) };
+        self.shared.remote_consumers.borrow_mut().remove(&entry.serial);
+        self.shared.tell_consumer_gone(channel.number, tag, &entry);
+        if let Some(consumer) = entry.consumer {
+            let forget = |waiting: &mut Vec<Consumer>| waiting.retain(|&c| c != consumer);
+            forget(&mut channel.deliveries.borrow_mut().held_back);
+            forget(&mut self.shared.paused.borrow_mut());
+            let shard = consumer.queue.shard();
+            self.on_shard(shard, move |shard| shard.cancel(consumer)).await?;
+            self.refresh_topology();
         }
         Ok(())
     }

@@ -98,11 +98,17 @@ impl Connection {
     pub(super) fn channel_close(&mut self, number: u16) {
         self.release_channel(number);
         // What was published before is answered before the channel is gone.
+        self.forget_channel(number);
+        self.shared.send(number, ChannelCloseOk {});
+    }
+
+    /// A channel is closed, and both sides said so.
+    pub(super) fn forget_channel(&mut self, number: u16) {
         self.channels.remove(&number);
         self.shared.channels.borrow_mut().remove(&number);
         self.info.count_channels(-1);
         self.context.broker.counters().channels_closed.add(1);
-        self.shared.send(number, ChannelCloseOk {});
+        self.shared.tell_channel("channel.closed", number);
     }
 
     /// Ends everything that a channel holds: its consumers go, what it has not settled returns.
@@ -115,7 +121,8 @@ impl Connection {
         self.shared.write_confirms();
         channel.closed.set(true);
         let consumers = std::mem::take(&mut *channel.consumers.borrow_mut());
-        for entry in consumers.into_values() {
+        for (tag, entry) in consumers {
+            self.shared.tell_consumer_gone(number, &tag, &entry);
             self.shared.remote_consumers.borrow_mut().remove(&entry.serial);
             if let Some(consumer) = entry.consumer {
                 self.drop_consumer(consumer);
@@ -143,6 +150,7 @@ impl Connection {
         let open = numbers.len() as u64;
         for number in numbers {
             self.release_channel(number);
+            self.shared.tell_channel("channel.closed", number);
         }
         self.channels.clear();
         self.context.broker.counters().channels_closed.add(open);

@@ -42,7 +42,8 @@ impl Connection {
                 arguments: Arc::new(arguments),
             };
             let vhost = self.vhost.name().clone();
-            let position = self.context.broker.declare_exchange(&vhost, definition)?;
+            let position =
+                self.context.broker.declare_exchange(&vhost, self.actor(), definition)?;
             self.durable(position).await?;
         }
         if !declare.no_wait {
@@ -59,8 +60,9 @@ impl Connection {
         let name = exchange_name(delete.exchange)?;
         self.check_exchange(Access::Configure, name.as_str())?;
         let vhost = self.vhost.name().clone();
-        let position = self.context.broker.delete_exchange(&vhost, &name, delete.if_unused)?;
-        self.durable(position).await?;
+        let actor = self.actor();
+        let deleted = self.context.broker.delete_exchange(&vhost, actor, &name, delete.if_unused);
+        self.durable(deleted?).await?;
         if !delete.no_wait {
             self.shared.send(number, ExchangeDeleteOk {});
         }
@@ -98,7 +100,7 @@ impl Connection {
     pub(super) async fn bind(&mut self, binding: BindingDefinition) -> Result<(), Refused> {
         self.check_binding(&binding)?;
         let vhost = self.vhost.name().clone();
-        let position = self.context.broker.bind(&vhost, Some(self.id), binding)?;
+        let position = self.context.broker.bind(&vhost, self.actor(), binding)?;
         Ok(self.durable(position).await?)
     }
 
@@ -106,7 +108,7 @@ impl Connection {
     pub(super) async fn unbind(&mut self, binding: BindingDefinition) -> Result<(), Refused> {
         self.check_binding(&binding)?;
         let vhost = self.vhost.name().clone();
-        let position = self.context.broker.unbind(&vhost, Some(self.id), binding)?;
+        let position = self.context.broker.unbind(&vhost, self.actor(), binding)?;
         Ok(self.durable(position).await?)
     }
 

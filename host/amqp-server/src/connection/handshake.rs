@@ -24,6 +24,7 @@ use super::input::Input;
 use super::permissions::Permissions;
 use super::{Connection, Stop};
 use crate::admission::{ConnectionLimits, bound};
+use crate::events;
 use crate::shard_thread::ShardContext;
 use crate::shared::Shared;
 
@@ -126,7 +127,7 @@ impl Handshake<'_> {
 
     fn send_start(&self) {
         let properties = server_properties(self.context);
-        let mechanisms = shunt_auth::mechanisms().join(" ");
+        let mechanisms = self.context.access.mechanisms().join(" ");
         let mut encoded = Vec::new();
         properties.encode(&mut encoded);
         let server_properties =
@@ -181,6 +182,12 @@ impl Handshake<'_> {
         let loopback = self.addresses.peer.ip().to_canonical().is_loopback();
         let access = &self.context.access;
         let user = access.authenticate(start.mechanism, start.response, loopback);
+        let (name, refused) = match &user {
+            Ok(user) => (user.name(), None),
+            Err(error) => (error.user(), Some(error)),
+        };
+        let ends = (self.addresses.peer, self.addresses.local);
+        events::tell_login(&self.context.broker, ends, start.mechanism, name, refused);
         let user = user.map_err(|error| {
             tracing::warn!(peer = %self.addresses.peer, %error, "login refused");
             let told = capability("authentication_failure_close")
@@ -271,6 +278,7 @@ impl Handshake<'_> {
         let info = self.info(login, vhost.name().clone(), channel_max);
         context.broker.connections().opened(info.clone());
         self.shared.info.get_or_init(|| info.clone());
+        events::tell_opened(&context.broker, &info);
         self.shared.send(0, ConnectionOpenOk {});
         self.shared.flush();
         Ok(Connection {

@@ -6,6 +6,7 @@ use shunt_amqp_codec::method::{
 };
 use shunt_types::{AmqpError, ReplyCode};
 
+use super::permissions::Access;
 use super::{Connection, Refused};
 use crate::admission::bound;
 use crate::channel::{Channel, Mode};
@@ -30,12 +31,7 @@ impl Connection {
         };
         if channel.is_closing {
             match method {
-                Method::ChannelCloseOk(_) => {
-                    self.channels.remove(&number);
-                    self.shared.channels.borrow_mut().remove(&number);
-                    self.info.count_channels(-1);
-                    self.context.broker.counters().channels_closed.add(1);
-                }
+                Method::ChannelCloseOk(_) => self.forget_channel(number),
                 Method::ChannelClose(_) => self.channel_close(number),
                 _ => {}
             }
@@ -102,12 +98,7 @@ impl Connection {
             Method::ConnectionClose(_) => self.connection_close().await,
             // Nobody asked; the client is confused but harmless.
             Method::ConnectionCloseOk(_) => Ok(()),
-            // The broker's own users take any secret: theirs doesn't expire (RabbitMQ).
-            Method::ConnectionUpdateSecret(_) => {
-                self.target = None;
-                self.shared.send(0, ConnectionUpdateSecretOk {});
-                Ok(())
-            }
+            Method::ConnectionUpdateSecret(_) => self.update_secret().await,
             // Methods of other classes too, as RabbitMQ has it.
             other => {
                 let text = format!("unexpected method '{}' in state running", other.name());
@@ -134,7 +125,33 @@ impl Connection {
         self.channels.insert(number, channel);
         self.info.count_channels(1);
         self.context.broker.counters().channels_opened.add(1);
+        self.shared.tell_channel("channel.created", number);
         self.shared.send(number, ChannelOpenOk {});
+        Ok(())
+    }
+
+    /// The broker's own users take any secret: theirs doesn't expire. Whether the user may still
+    /// open the virtual host and read the queues that it consumes is looked at again (RabbitMQ).
+    async fn update_secret(&mut self) -> Result<(), Refused> {
+        let (user, vhost) = (self.user.name(), self.vhost.name());
+        if self.context.access.permissions(user, vhost.as_str()).is_none() {
+            let text = format!("access to vhost '{vhost}' refused for user '{user}'");
+            return Err(AmqpError::new(ReplyCode::NotAllowed, text).into());
+        }
+        self.target = None;
+        let consuming: Vec<_> = self.shared.channels.borrow().values().cloned().collect();
+        for channel in consuming {
+            let consumers = channel.consumers.borrow().clone();
+            for (tag, entry) in consumers {
+                if self.check_queue(Access::Read, entry.queue.definition.name.as_str()).is_err() {
+                    self.end_consumer(&channel, &tag).await?;
+                    if self.shared.cancel_notify.get() {
+                        self.shared.send_cancel(channel.number, &tag);
+                    }
+                }
+            }
+        }
+        self.shared.send(0, ConnectionUpdateSecretOk {});
         Ok(())
     }
 

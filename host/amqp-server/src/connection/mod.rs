@@ -23,13 +23,14 @@ use std::cell::RefCell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hashbrown::HashMap;
 use shunt_amqp_codec::method::{ConnectionBlocked, ConnectionUnblocked};
 use shunt_amqp_codec::{Frame, FrameKind, Method, MethodError, WholePublish};
 use shunt_auth::User;
 use shunt_broker::ports::ConfirmSink;
-use shunt_broker::{ConnectionId, ConnectionInfo, QueueEntry, Shard, Task, Topology, Vhost};
+use shunt_broker::{Actor, ConnectionId, ConnectionInfo, QueueEntry, Shard, Task, Topology, Vhost};
 use shunt_types::limits;
 use shunt_types::{AmqpError, MethodId, ReplyCode, ShardId};
 use tokio::net::TcpStream;
@@ -37,6 +38,7 @@ use tokio::net::TcpStream;
 use crate::admission::Admitted;
 use crate::channel::Channel;
 use crate::channel::deliveries::Unacked;
+use crate::events;
 use crate::output::BufferPool;
 use crate::shard_thread::ShardContext;
 use crate::shared::Shared;
@@ -94,10 +96,10 @@ pub(crate) struct Connection {
 }
 
 /// How often a blocked connection looks whether the alarm is over.
-const ALARM_LOOK: std::time::Duration = std::time::Duration::from_millis(50);
+const ALARM_LOOK: Duration = Duration::from_millis(50);
 
 /// How often a publisher that is faster than the disk looks whether it may go on.
-const LOG_LOOK: std::time::Duration = std::time::Duration::from_millis(1);
+const LOG_LOOK: Duration = Duration::from_millis(1);
 
 /// Serves one socket to its end.
 pub(crate) async fn serve(
@@ -109,8 +111,9 @@ pub(crate) async fn serve(
 ) {
     context.broker.counters().connections_opened.add(1);
     let stream = Rc::new(stream);
-    let shared = Shared::new(shard.clone(), pool);
-    let writer = tokio::task::spawn_local(write_loop(shared.clone(), stream.clone()));
+    let shared = Shared::new(shard.clone(), context.broker.clone(), pool);
+    let send_timeout = Duration::from_millis(context.settings.send_timeout_ms);
+    let writer = tokio::task::spawn_local(write_loop(shared.clone(), stream.clone(), send_timeout));
     let local = stream.local_addr().unwrap_or(peer);
     let mut input = Input::new(stream, shared.clone());
     let opened =
@@ -122,6 +125,7 @@ pub(crate) async fn serve(
             let stop = connection.run(&mut input).await;
             connection.clean_up().await;
             context.broker.connections().closed(connection.id);
+            events::tell_closed(&context.broker, &connection.info);
             match stop {
                 Stop::Drop(reason) => tracing::warn!(%peer, reason, "connection dropped"),
                 _ => tracing::info!(%peer, "connection closed"),
@@ -348,6 +352,11 @@ impl Connection {
         let counters = self.context.broker.counters();
         self.counts.add_to(counters);
         counters.messages_confirmed.add(self.shared.confirmed.take());
+    }
+
+    /// Who asks, for the broker.
+    fn actor(&self) -> Actor<'_> {
+        Actor { user: self.user.name(), connection: Some(self.id) }
     }
 
     /// Calls a shard, this one or another, and waits for its answer.

@@ -104,7 +104,7 @@ impl Connection {
             near: Some(self.shard.borrow().id()),
         };
         let vhost = self.vhost.name().clone();
-        let declared = self.context.broker.declare_queue(&vhost, Some(self.id), declaration)?;
+        let declared = self.context.broker.declare_queue(&vhost, self.actor(), declaration)?;
         if declared.created && declare.exclusive {
             self.remember_exclusive(declared.queue.clone());
         }
@@ -211,7 +211,9 @@ impl Connection {
         if let Ok(queue) = self.topology.find_queue(name.as_str()).cloned() {
             queue.check_access(self.vhost.name(), Some(self.id))?;
             let id = queue.id;
-            let options = DeleteOptions { if_unused: delete.if_unused, if_empty: delete.if_empty };
+            let QueueDelete { if_unused, if_empty, .. } = *delete;
+            let user = Some(self.user.name().to_owned());
+            let options = DeleteOptions { if_unused, if_empty, user };
             message_count =
                 self.on_shard(id.shard(), move |shard| shard.delete_queue(id, options)).await??;
             self.exclusive_queues.retain(|exclusive| exclusive.id != id);

@@ -15,7 +15,7 @@ use shunt_auth::AccessControl;
 use shunt_broker::metadata::{Command, QueueDeclaration, QueueDefinition};
 use shunt_broker::ports::{Clock, MetadataLog, OnDurable, Position, Wake};
 use shunt_broker::queue::QueueStats;
-use shunt_broker::{Broker, BrokerOptions, Task};
+use shunt_broker::{Actor, Broker, BrokerOptions, Task};
 use shunt_routing::ExchangeTypes;
 use shunt_types::limits::FRAME_MAX;
 use shunt_types::{Message, Properties, QueueId, QueueName, ShardId, TableRef, VhostName};
@@ -41,7 +41,7 @@ impl World {
             clock: Arc::new(SystemClock),
             log: Arc::new(NoLog(AtomicU64::new(0))),
         });
-        broker.create_vhost(&VhostName::new("/").unwrap());
+        broker.create_vhost(&VhostName::new("/").unwrap(), Actor::NODE);
         let access = AccessControl::new(["guest"]);
         access.seed_default_user("guest", "guest");
         let (shutdown, stop) = watch::channel(false);
@@ -74,7 +74,7 @@ impl World {
             near: Some(ShardId(shard)),
         };
         let vhost = VhostName::new("/").unwrap();
-        let id = self.broker.declare_queue(&vhost, None, declaration).unwrap().queue.id;
+        let id = self.broker.declare_queue(&vhost, Actor::NODE, declaration).unwrap().queue.id;
         assert_eq!(id.shard(), ShardId(shard));
         id
     }

@@ -7,7 +7,7 @@ use shunt_types::{AmqpError, ExchangeName, FieldTable, ReplyCode, VhostName};
 
 use super::exchanges::check_not_default;
 use super::state::{BindingEntry, State, VhostState};
-use super::{BindingDefinition, Command, ConnectionId, DestinationName, Topology};
+use super::{Actor, BindingDefinition, Command, ConnectionId, DestinationName, Gone, Topology};
 use crate::broker::Broker;
 use crate::ports::Position;
 
@@ -25,7 +25,7 @@ pub struct BindingView {
 }
 
 impl Broker {
-    /// Binds; a binding that is there already stays as it is. `connection` is who asks.
+    /// Binds; a binding that is there already stays as it is.
     ///
     /// # Errors
     /// 403 for the default exchange, 404 for what isn't there, 405 for somebody else's exclusive
@@ -33,13 +33,13 @@ impl Broker {
     pub fn bind(
         &self,
         vhost: &VhostName,
-        connection: Option<ConnectionId>,
+        actor: Actor<'_>,
         definition: BindingDefinition,
     ) -> Result<Position, AmqpError> {
         check_ends(&definition)?;
         loop {
             let topology = self.find_vhost(vhost)?.topology();
-            let binding = Arc::new(resolved(&topology, connection, &definition)?);
+            let binding = Arc::new(resolved(&topology, actor.connection, &definition)?);
             let source = topology.find_exchange(definition.source.as_str())?;
             // A route may be asked here, so no lock is held.
             source.matcher.validate_binding(&binding).map_err(|reason| {
@@ -51,7 +51,8 @@ impl Broker {
             let mut state = self.state().lock();
             let now = state.vhost(vhost)?.vhost.topology();
             let is_same = now.find_exchange(definition.source.as_str())?.id == source.id
-                && resolved(&now, connection, &definition)?.destination == binding.destination;
+                && resolved(&now, actor.connection, &definition)?.destination
+                    == binding.destination;
             if !is_same {
                 // Deleted and declared anew meanwhile.
                 continue;
@@ -59,6 +60,7 @@ impl Broker {
             if !state.insert_binding(vhost, &definition, binding.clone())? {
                 return Ok(Position::default());
             }
+            self.tell_binding("binding.created", actor, vhost.as_str(), &definition);
             let position = self
                 .log_binding(&now, definition, |vhost, binding| Command::Bind { vhost, binding });
             drop(state);
@@ -67,7 +69,7 @@ impl Broker {
         }
     }
 
-    /// Unbinds; a binding that isn't there is unbound already. `connection` is who asks.
+    /// Unbinds; a binding that isn't there is unbound already.
     ///
     /// # Errors
     /// 403 for the default exchange, 404 for what isn't there, 405 for somebody else's exclusive
@@ -75,12 +77,12 @@ impl Broker {
     pub fn unbind(
         &self,
         vhost: &VhostName,
-        connection: Option<ConnectionId>,
+        actor: Actor<'_>,
         definition: BindingDefinition,
     ) -> Result<Position, AmqpError> {
         check_ends(&definition)?;
         let topology = self.find_vhost(vhost)?.topology();
-        let ends = match resolved(&topology, connection, &definition) {
+        let ends = match resolved(&topology, actor.connection, &definition) {
             // What isn't there isn't bound.
             Err(error) if error.code == ReplyCode::NotFound => return Ok(Position::default()),
             ends => ends?,
@@ -93,17 +95,21 @@ impl Broker {
         };
         let (removed, gone) = entry.edit(|entry, topology| {
             let removed = entry.take_binding(topology, source, &binding);
-            (removed, if removed { entry.collect_unbound(topology, source) } else { Vec::new() })
+            (
+                removed,
+                if removed { entry.collect_unbound(topology, source) } else { Gone::default() },
+            )
         });
         if !removed {
             return Ok(Position::default());
         }
         let topology = entry.vhost.topology();
+        self.tell_binding("binding.deleted", actor, vhost.as_str(), &definition);
         let position = self.log_binding(&topology, definition, |vhost, binding| Command::Unbind {
             vhost,
             binding,
         });
-        Ok(position.max(self.log_gone(vhost, gone)))
+        Ok(position.max(self.log_gone(vhost, actor, gone)))
     }
 
     /// Every binding of a virtual host by source, those of the default exchange first; those of

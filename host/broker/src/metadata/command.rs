@@ -54,6 +54,14 @@ impl DestinationName {
             Self::Exchange(name) => name.as_str(),
         }
     }
+
+    /// `queue` or `exchange`.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Queue(_) => "queue",
+            Self::Exchange(_) => "exchange",
+        }
+    }
 }
 
 /// A binding by names.

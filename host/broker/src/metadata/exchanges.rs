@@ -10,15 +10,16 @@ use shunt_types::{AmqpError, ExchangeId, ExchangeName, FieldTable, VhostName};
 
 use super::equivalence::{check_argument, check_property};
 use super::state::{ExchangeState, State};
-use super::{Command, ExchangeDefinition, GoneExchange, Topology};
+use super::{Actor, Command, ExchangeDefinition, Gone, GoneExchange, Topology};
 use crate::broker::Broker;
 use crate::durable::QueueUid;
+use crate::events::{EVENT_EXCHANGE, EVENT_VHOST};
 use crate::policy::Policies;
 use crate::ports::Position;
 
 /// The exchanges that every virtual host has, with their types; the first is the default
 /// exchange (RabbitMQ).
-pub const PREDECLARED: [(&str, &str); 7] = [
+const PREDECLARED: [(&str, &str); 7] = [
     ("", "direct"),
     ("amq.direct", "direct"),
     ("amq.fanout", "fanout"),
@@ -27,6 +28,12 @@ pub const PREDECLARED: [(&str, &str); 7] = [
     ("amq.match", "headers"),
     ("amq.rabbitmq.trace", "topic"),
 ];
+
+/// The exchanges that a virtual host has from the start, with their types.
+pub fn predeclared(vhost: &VhostName) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let events = (vhost.as_str() == EVENT_VHOST).then_some((EVENT_EXCHANGE, "topic"));
+    PREDECLARED.into_iter().chain(events)
+}
 
 impl Broker {
     /// Declares an exchange, or finds it declared in the same way. Answers up to where the
@@ -38,6 +45,7 @@ impl Broker {
     pub fn declare_exchange(
         &self,
         vhost: &VhostName,
+        actor: Actor<'_>,
         definition: ExchangeDefinition,
     ) -> Result<Position, AmqpError> {
         check_not_default(&definition.name)?;
@@ -62,6 +70,7 @@ impl Broker {
             return Ok(Position::default());
         }
         let uid = self.insert_exchange(state, vhost, definition.clone(), made, None)?;
+        self.tell_exchange_created(actor, vhost.as_str(), &definition);
         Ok(self.log(&Command::DeclareExchange { vhost: vhost.clone(), exchange: definition, uid }))
     }
 
@@ -73,6 +82,7 @@ impl Broker {
     pub fn delete_exchange(
         &self,
         vhost: &VhostName,
+        actor: Actor<'_>,
         name: &ExchangeName,
         if_unused: bool,
     ) -> Result<Position, AmqpError> {
@@ -91,7 +101,7 @@ impl Broker {
             )));
         }
         let gone = entry.edit(|entry, topology| entry.take_exchange(topology, name));
-        Ok(self.log_gone(vhost, gone))
+        Ok(self.log_gone(vhost, actor, gone))
     }
 
     /// How an exchange was declared.
@@ -113,10 +123,14 @@ impl Broker {
         all
     }
 
-    /// What is logged when exchanges went, and goes after them.
-    pub(crate) fn log_gone(&self, vhost: &VhostName, gone: Vec<GoneExchange>) -> Position {
+    /// What is logged and told when exchanges and bindings went, and goes after them.
+    pub(crate) fn log_gone(&self, vhost: &VhostName, actor: Actor<'_>, gone: Gone) -> Position {
         let mut position = Position::default();
-        for GoneExchange { name, waiting } in gone {
+        for binding in gone.bindings {
+            self.tell_binding("binding.deleted", actor, vhost.as_str(), &binding);
+        }
+        for GoneExchange { name, waiting } in gone.exchanges {
+            self.tell_gone("exchange.deleted", actor, vhost.as_str(), name.as_str());
             let delete = Command::DeleteExchange { vhost: vhost.clone(), exchange: name };
             position = position.max(self.log(&delete));
             waiting.into_iter().for_each(|queue| self.delete_waiting(queue));

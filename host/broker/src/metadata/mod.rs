@@ -1,5 +1,6 @@
 //! What is declared: commands, the state that they make, and the routing snapshot made of it.
 
+mod actor;
 mod bindings;
 mod command;
 mod equivalence;
@@ -13,15 +14,16 @@ mod topology;
 mod vhost_metadata;
 mod waiting;
 
+pub use actor::Actor;
 pub use bindings::BindingView;
 pub use command::{
     BindingDefinition, Command, DestinationName, ExchangeDefinition, QueueDefinition,
 };
-pub use exchanges::PREDECLARED;
+pub use exchanges::predeclared;
 pub use queues::{Declared, QueueDeclaration};
 pub use topology::{ConnectionId, QueueEntry, Topology};
 pub use vhost_metadata::{VhostLimits, VhostMetadata};
 
 pub(crate) use placement::Placement;
 pub(crate) use state::{State, VhostState};
-pub(crate) use waiting::GoneExchange;
+pub(crate) use waiting::{Gone, GoneExchange};

@@ -6,7 +6,7 @@ use shunt_types::{AmqpError, FieldTable, QueueId, ShardId, VhostName};
 
 use super::exchanges::effective_alternate;
 use super::state::State;
-use super::{Command, QueueEntry, Topology};
+use super::{Actor, Command, QueueEntry, Topology};
 use crate::broker::Broker;
 use crate::policy::{Policies, Policy, PolicyKind};
 use crate::ports::Position;
@@ -23,12 +23,14 @@ impl Broker {
     pub fn set_policy(
         &self,
         vhost: &VhostName,
+        actor: Actor<'_>,
         kind: PolicyKind,
         policy: Policy,
     ) -> Result<(bool, Position), AmqpError> {
         let definition = policy.definition().clone();
         let mut state = self.state().lock();
         let created = self.put_policy(&mut state, vhost, kind, policy)?;
+        self.tell_policy_set(actor, vhost.as_str(), &definition);
         let vhost = vhost.clone();
         Ok((created, self.log(&Command::SetPolicy { vhost, kind, policy: definition })))
     }
@@ -40,6 +42,7 @@ impl Broker {
     pub fn clear_policy(
         &self,
         vhost: &VhostName,
+        actor: Actor<'_>,
         kind: PolicyKind,
         name: &str,
     ) -> Result<Option<Position>, AmqpError> {
@@ -47,6 +50,11 @@ impl Broker {
         if !self.take_policy(&mut state, vhost, kind, name)? {
             return Ok(None);
         }
+        let event = match kind {
+            PolicyKind::User => "policy.cleared",
+            PolicyKind::Operator => "operator.policy.cleared",
+        };
+        self.tell_gone(event, actor, vhost.as_str(), name);
         let (vhost, name) = (vhost.clone(), name.into());
         Ok(Some(self.log(&Command::ClearPolicy { vhost, kind, name })))
     }

@@ -7,7 +7,7 @@ use shunt_types::{AmqpError, QueueId, QueueName, ReplyCode, ShardId, VhostName};
 
 use super::equivalence::{check_argument, check_property};
 use super::state::State;
-use super::{Command, ConnectionId, QueueDefinition, QueueEntry};
+use super::{Actor, Command, ConnectionId, QueueDefinition, QueueEntry};
 use crate::Vhost;
 use crate::broker::Broker;
 use crate::durable::QueueUid;
@@ -40,7 +40,7 @@ pub struct Declared {
 }
 
 impl Broker {
-    /// Declares a queue, or finds it declared in the same way. `connection` is who asks.
+    /// Declares a queue, or finds it declared in the same way.
     ///
     /// # Errors
     /// 403 for reserved names, 404 for the virtual host, 405 for somebody else's exclusive
@@ -48,7 +48,7 @@ impl Broker {
     pub fn declare_queue(
         &self,
         vhost: &VhostName,
-        connection: Option<ConnectionId>,
+        actor: Actor<'_>,
         mut declaration: QueueDeclaration,
     ) -> Result<Declared, AmqpError> {
         // An exclusive queue goes with its connection, so it can't be durable.
@@ -61,7 +61,7 @@ impl Broker {
         let mut state = self.state().lock();
         let found = state.vhost(vhost)?.vhost.clone();
         if let Some(queue) = found.topology().queues.get(&definition.name) {
-            queue.check_access(vhost, connection)?;
+            queue.check_access(vhost, actor.connection)?;
             check_equivalent(vhost, queue, &declaration)?;
             return Ok(Declared {
                 queue: queue.clone(),
@@ -78,6 +78,7 @@ impl Broker {
         state.vhost(vhost)?.check_queue_limit(definition.name.as_str())?;
         let queue = self.insert_queue(&mut state, &found, declaration, settings, None)?;
         self.counters().queues_created.add(1);
+        self.tell_queue_created(actor, vhost.as_str(), &queue);
         let position = match queue.uid {
             Some(uid) => self.log(&Command::DeclareQueue {
                 vhost: vhost.clone(),
@@ -127,7 +128,14 @@ impl Broker {
     }
 
     /// Frees the place and the name of a queue that its shard took out, with all bindings to it.
-    pub(crate) fn forget_queue(&self, vhost: &Vhost, name: &QueueName, id: QueueId) {
+    pub(crate) fn forget_queue(
+        &self,
+        vhost: &Vhost,
+        actor: Actor<'_>,
+        name: &QueueName,
+        id: QueueId,
+    ) {
+        self.tell_gone("queue.deleted", actor, vhost.name().as_str(), name.as_str());
         let mut state = self.state().lock();
         state.placement.give_back(id);
         self.counters().queues_deleted.add(1);
@@ -143,7 +151,7 @@ impl Broker {
             let vhost = vhost.name().clone();
             self.log(&Command::DeleteQueue { vhost, queue: name.clone() });
         }
-        self.log_gone(vhost.name(), gone);
+        self.log_gone(vhost.name(), actor, gone);
     }
 }
 

@@ -6,7 +6,7 @@ use shunt_types::{AmqpError, ExchangeName, VhostName};
 
 use super::bindings::resolved;
 use super::state::{BindingEntry, VhostState};
-use super::{BindingDefinition, Command, PREDECLARED, QueueDeclaration, VhostMetadata};
+use super::{BindingDefinition, Command, QueueDeclaration, VhostMetadata, predeclared};
 use crate::broker::Broker;
 use crate::policy::{Policy, PolicyKind};
 use crate::queue::QueueSettings;
@@ -65,7 +65,7 @@ impl Broker {
                 let mut state = self.state().lock();
                 let entry = state.vhost(&vhost)?;
                 let gone = entry.edit(|entry, topology| entry.take_exchange(topology, &exchange));
-                state.retract_waiting(self, gone.into_iter().filter_map(|gone| gone.waiting));
+                state.retract_waiting(self, gone.waiting());
                 Ok(())
             }
             Command::DeclareQueue { vhost, queue, uid } => {
@@ -147,10 +147,10 @@ impl Broker {
 
 impl VhostState {
     fn add_to_snapshot(&self, vhost: &VhostName, commands: &mut Vec<Command>) {
-        let predeclared =
-            |name: &ExchangeName| PREDECLARED.iter().any(|(n, _)| *n == name.as_str());
+        let is_predeclared =
+            |name: &ExchangeName| predeclared(vhost).any(|(known, _)| known == name.as_str());
         for (name, exchange) in &self.exchanges {
-            if !predeclared(name) {
+            if !is_predeclared(name) {
                 let uid = exchange.waiting.and_then(|queue| queue.uid);
                 let exchange = exchange.definition.clone();
                 commands.push(Command::DeclareExchange { vhost: vhost.clone(), exchange, uid });
@@ -166,12 +166,7 @@ impl VhostState {
         let mut bindings: Vec<_> = self.bindings().filter(|(_, entry)| kept(entry)).collect();
         bindings.sort_by_key(|(_, entry)| entry.sequence);
         for (source, entry) in bindings {
-            let binding = BindingDefinition {
-                source: source.clone(),
-                destination: entry.to.clone(),
-                key: entry.binding.key.clone(),
-                arguments: entry.binding.arguments.clone(),
-            };
+            let binding = entry.definition(source);
             commands.push(Command::Bind { vhost: vhost.clone(), binding });
         }
     }

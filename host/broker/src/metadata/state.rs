@@ -7,9 +7,10 @@ use hashbrown::{HashMap, HashSet};
 use shunt_routing::{Binding, Destination};
 use shunt_types::{ExchangeId, ExchangeName, VhostName};
 
-use super::waiting::{GoneExchange, WaitingQueue};
-use super::{DestinationName, ExchangeDefinition, Placement, Topology};
+use super::waiting::{Gone, GoneExchange, WaitingQueue};
+use super::{BindingDefinition, DestinationName, ExchangeDefinition, Placement, Topology};
 use crate::Vhost;
+use crate::events::EVENT_EXCHANGE;
 
 /// Everything that is declared on this node.
 pub(crate) struct State {
@@ -65,6 +66,18 @@ impl PartialEq for BindingEntry {
 
 impl Eq for BindingEntry {}
 
+impl BindingEntry {
+    /// The binding by names; `source` is where it comes from.
+    pub(crate) fn definition(&self, source: &ExchangeName) -> BindingDefinition {
+        BindingDefinition {
+            source: source.clone(),
+            destination: self.to.clone(),
+            key: self.binding.key.clone(),
+            arguments: self.binding.arguments.clone(),
+        }
+    }
+}
+
 impl State {
     pub(crate) fn new(shards: u16) -> Self {
         Self {
@@ -91,6 +104,8 @@ impl VhostState {
     pub(crate) fn edit<R>(&mut self, edit: impl FnOnce(&mut Self, &mut Topology) -> R) -> R {
         let mut topology = Topology::clone(&self.vhost.topology());
         let result = edit(self, &mut topology);
+        let events = self.exchanges.get(EVENT_EXCHANGE).map(|exchange| exchange.id);
+        topology.has_event_listeners = events.is_some_and(|id| self.from.contains_key(&id));
         self.vhost.swap(topology);
         result
     }
@@ -125,34 +140,26 @@ impl VhostState {
     }
 
     /// Takes out every binding that leads to `destination`, and every auto-delete exchange that
-    /// lost its last binding by that. Answers the exchanges that went.
+    /// lost its last binding by that. Answers what went.
     pub(crate) fn take_destination(
         &mut self,
         topology: &mut Topology,
         destination: Destination,
-    ) -> Vec<GoneExchange> {
-        let unused = self.take_bindings_to(topology, destination);
-        self.take_exchanges(topology, unused)
+    ) -> Gone {
+        let mut gone = Gone::default();
+        let unused = self.take_bindings_to(topology, destination, &mut gone);
+        self.take_exchanges(topology, unused, gone)
     }
 
     /// Deletes an auto-delete exchange without bindings, and what goes with it.
-    pub(crate) fn collect_unbound(
-        &mut self,
-        topology: &mut Topology,
-        source: ExchangeId,
-    ) -> Vec<GoneExchange> {
+    pub(crate) fn collect_unbound(&mut self, topology: &mut Topology, source: ExchangeId) -> Gone {
         let unused = self.unused(source).into_iter().collect();
-        self.take_exchanges(topology, unused)
+        self.take_exchanges(topology, unused, Gone::default())
     }
 
-    /// Takes an exchange out with all its bindings. Answers the exchanges that went, itself
-    /// first.
-    pub(crate) fn take_exchange(
-        &mut self,
-        topology: &mut Topology,
-        name: &ExchangeName,
-    ) -> Vec<GoneExchange> {
-        self.take_exchanges(topology, vec![name.clone()])
+    /// Takes an exchange out with all its bindings. Answers what went.
+    pub(crate) fn take_exchange(&mut self, topology: &mut Topology, name: &ExchangeName) -> Gone {
+        self.take_exchanges(topology, vec![name.clone()], Gone::default())
     }
 
     /// A work list, not a recursion: a client may chain as many exchanges as it likes.
@@ -160,13 +167,14 @@ impl VhostState {
         &mut self,
         topology: &mut Topology,
         mut going: Vec<ExchangeName>,
-    ) -> Vec<GoneExchange> {
-        let mut gone = Vec::new();
+        mut gone: Gone,
+    ) -> Gone {
         while let Some(name) = going.pop() {
             let Some(exchange) = self.exchanges.remove(&name) else { continue };
             self.names.remove(&exchange.id);
             for entry in self.from.remove(&exchange.id).into_iter().flatten() {
                 let destination = entry.binding.destination;
+                gone.bindings.push(entry.definition(&name));
                 if let Some(to) = self.to.get_mut(&destination) {
                     to.remove(&(exchange.id, entry));
                     if to.is_empty() {
@@ -177,8 +185,10 @@ impl VhostState {
             if let Some(old) = topology.exchanges.get(&name).cloned() {
                 topology.remove_exchange(&old);
             }
-            gone.push(GoneExchange { name, waiting: exchange.waiting.map(|queue| queue.id) });
-            going.extend(self.take_bindings_to(topology, Destination::Exchange(exchange.id)));
+            let waiting = exchange.waiting.map(|queue| queue.id);
+            gone.exchanges.push(GoneExchange { name, waiting });
+            let destination = Destination::Exchange(exchange.id);
+            going.extend(self.take_bindings_to(topology, destination, &mut gone));
         }
         gone
     }
@@ -188,9 +198,11 @@ impl VhostState {
         &mut self,
         topology: &mut Topology,
         destination: Destination,
+        gone: &mut Gone,
     ) -> Vec<ExchangeName> {
         let mut unused = Vec::new();
         for (source, binding) in self.to.remove(&destination).into_iter().flatten() {
+            gone.bindings.extend(self.names.get(&source).map(|name| binding.definition(name)));
             self.take_binding(topology, source, &binding);
             unused.extend(self.unused(source));
         }

@@ -61,6 +61,8 @@ pub struct Topology {
     pub(crate) queues: Map<QueueName, Arc<QueueEntry>>,
     pub(crate) policies: Arc<Policies>,
     pub(crate) traced: bool,
+    /// Something is bound to the event exchange.
+    pub(crate) has_event_listeners: bool,
 }
 
 impl Topology {
@@ -72,6 +74,7 @@ impl Topology {
             queues: Map::new(),
             policies: Arc::default(),
             traced: false,
+            has_event_listeners: false,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use shunt_types::{AmqpError, VhostName};
 
+use super::Actor;
 use super::Command;
 use super::state::VhostState;
 use crate::broker::Broker;
@@ -58,6 +59,7 @@ impl Broker {
     pub fn change_vhost(
         &self,
         vhost: &VhostName,
+        actor: Actor<'_>,
         change: impl FnOnce(&mut VhostMetadata),
     ) -> Result<Position, AmqpError> {
         let mut state = self.state().lock();
@@ -66,6 +68,9 @@ impl Broker {
         change(&mut metadata);
         if metadata == *found.metadata() {
             return Ok(Position::default());
+        }
+        if metadata.limits != found.metadata().limits {
+            self.tell_limits(actor, vhost.as_str(), &metadata.limits);
         }
         found.set_metadata(metadata.clone());
         Ok(self.log(&Command::SetVhostMetadata { vhost: vhost.clone(), metadata }))

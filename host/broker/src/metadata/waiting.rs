@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use shunt_types::{AmqpError, ExchangeId, ExchangeName, QueueId, QueueName, VhostName};
 
+use super::BindingDefinition;
 use super::state::{State, VhostState};
 use crate::Vhost;
 use crate::broker::Broker;
@@ -19,6 +20,22 @@ pub(crate) struct WaitingQueue {
     pub(crate) id: QueueId,
     /// How the log names it, if it is durable.
     pub(crate) uid: Option<QueueUid>,
+}
+
+/// What went with something that was deleted.
+#[derive(Default)]
+pub(crate) struct Gone {
+    /// The deleted exchange first, then those whose last binding went.
+    pub(crate) exchanges: Vec<GoneExchange>,
+    /// The bindings from and to what went.
+    pub(crate) bindings: Vec<BindingDefinition>,
+}
+
+impl Gone {
+    /// The queues of the exchanges that delayed.
+    pub(crate) fn waiting(self) -> impl Iterator<Item = QueueId> {
+        self.exchanges.into_iter().filter_map(|exchange| exchange.waiting)
+    }
 }
 
 /// An exchange that went, with what has to go after it.

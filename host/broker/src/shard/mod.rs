@@ -33,6 +33,7 @@ pub use trace::{Origin, TracedDelivery, publish_traced};
 
 use crate::broker::Broker;
 use crate::durable::{QueueUid, RecoveredQueue, Written};
+use crate::metadata::Actor;
 use crate::ports::{CancelReason, ConfirmSink, Confirmation, ConsumerSink, Flow};
 use crate::queue::{ConsumerId, Enqueued, MemoryBudget, Queue, QueueSettings, Settlement};
 use crate::replies::ReplySink;
@@ -380,7 +381,7 @@ impl Shard {
             slot.deadline_ms = u64::MAX;
             if slot.queue.is_expired(now_ms) {
                 let id = slot.queue.id();
-                self.remove(id);
+                self.remove(id, Actor::NODE);
             } else {
                 self.deal(index);
             }
@@ -417,7 +418,7 @@ impl Shard {
     }
 
     /// Takes a queue out, ends its consumers, and frees its name; how many messages were ready.
-    fn remove(&mut self, id: QueueId) -> u64 {
+    fn remove(&mut self, id: QueueId, actor: Actor<'_>) -> u64 {
         if self.slot(id).is_none() {
             return 0;
         }
@@ -432,7 +433,7 @@ impl Shard {
         if slot.queue.settings().delayed_for.is_some() {
             self.broker.forget_waiting(id);
         } else {
-            self.broker.forget_queue(&slot.vhost, &slot.name, id);
+            self.broker.forget_queue(&slot.vhost, actor, &slot.name, id);
         }
         slot.queue.stats().ready
     }

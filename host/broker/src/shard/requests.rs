@@ -6,6 +6,7 @@ use std::sync::Arc;
 use shunt_types::{AmqpError, DeliveryId, QueueGauge, QueueId};
 
 use super::Shard;
+use crate::metadata::Actor;
 use crate::ports::{ConsumerSink, Delivery};
 use crate::queue::{ConsumerId, ConsumerOptions, QueueSettings, QueueStats, Settlement};
 
@@ -18,13 +19,22 @@ pub struct Consumer {
     pub id: ConsumerId,
 }
 
-/// What must hold for a queue to be deleted.
-#[derive(Clone, Copy, Debug, Default)]
+/// What must hold for a queue to be deleted, and who wants that.
+#[derive(Clone, Debug, Default)]
 pub struct DeleteOptions {
     /// No consumers.
     pub if_unused: bool,
     /// No ready messages.
     pub if_empty: bool,
+    /// The user; the node itself where there is none.
+    pub user: Option<String>,
+}
+
+impl DeleteOptions {
+    /// Without conditions.
+    pub fn by(user: &str) -> Self {
+        Self { user: Some(user.to_owned()), ..Self::default() }
+    }
 }
 
 impl Shard {
@@ -64,7 +74,7 @@ impl Shard {
         }
         slot.sinks[consumer.id.slot()] = None;
         if slot.auto_delete && slot.queue.lost_all_consumers() {
-            self.remove(consumer.queue);
+            self.remove(consumer.queue, Actor::NODE);
         } else {
             self.mark_dirty(consumer.queue.slot());
         }
@@ -166,7 +176,8 @@ impl Shard {
         } else if options.if_empty && stats.ready > 0 {
             "not empty"
         } else {
-            return Ok(self.remove(queue));
+            let actor = options.user.as_deref().map_or(Actor::NODE, Actor::user);
+            return Ok(self.remove(queue, actor));
         };
         let (name, vhost) = (&slot.name, slot.vhost.name());
         Err(AmqpError::precondition_failed(format!("queue '{name}' in vhost '{vhost}' {refusal}")))

@@ -7,8 +7,8 @@ use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
-use shunt_broker::Vhost;
 use shunt_broker::metadata::{BindingDefinition, BindingView, DestinationName};
+use shunt_broker::{Actor, Vhost};
 use shunt_types::{ExchangeName, QueueName};
 use utoipa::ToSchema;
 
@@ -314,9 +314,10 @@ async fn bind(
         arguments: definition.arguments.clone(),
     };
     let broker = api.broker.clone();
-    let vhost = access.vhost.name().clone();
+    let (vhost, user) = (access.vhost.name().clone(), access.user.clone());
     // A route is asked about each binding.
-    let bound = blocking(move || broker.bind(&vhost, None, definition)).await?;
+    let bind = move || broker.bind(&vhost, Actor::user(user.name()), definition);
+    let bound = blocking(bind).await?;
     durable(&api.broker, bound.map_err(refused)?).await?;
     let mut response = StatusCode::CREATED.into_response();
     let location = format!("{}/{}", ends.destination, properties_key(&view));
@@ -343,7 +344,7 @@ async fn unbind(
         arguments: binding.arguments,
     };
     check_permissions(&access, kind, &definition)?;
-    let unbound = api.broker.unbind(access.vhost.name(), None, definition);
+    let unbound = api.broker.unbind(access.vhost.name(), access.actor(), definition);
     durable(&api.broker, unbound.map_err(refused)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -7,9 +7,9 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
-use shunt_broker::Vhost;
 use shunt_broker::metadata::ExchangeDefinition;
 use shunt_broker::policy::Policies;
+use shunt_broker::{Actor, Vhost};
 use shunt_types::ExchangeName;
 use utoipa::ToSchema;
 
@@ -204,9 +204,11 @@ pub(super) async fn put(
         arguments: Arc::new(arguments),
     };
     let broker = api.broker.clone();
-    let vhost = vhost.clone();
+    let (vhost, user) = (vhost.clone(), access.user.clone());
     // Configuring a route calls a guest, which may take as long as its limits allow.
-    let declared = blocking(move || broker.declare_exchange(&vhost, definition)).await?;
+    let declared =
+        blocking(move || broker.declare_exchange(&vhost, Actor::user(user.name()), definition))
+            .await?;
     durable(&api.broker, declared.map_err(refused)?).await?;
     Ok(put_status(!existed))
 }
@@ -238,7 +240,7 @@ pub(super) async fn delete(
     access.configure("exchange", exchange.name.as_str())?;
     let if_unused = is_set(query.if_unused.as_deref());
     let vhost = access.vhost.name();
-    let deleted = api.broker.delete_exchange(vhost, &exchange.name, if_unused);
+    let deleted = api.broker.delete_exchange(vhost, access.actor(), &exchange.name, if_unused);
     durable(&api.broker, deleted.map_err(refused)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }

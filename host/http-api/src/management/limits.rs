@@ -132,7 +132,7 @@ async fn set_vhost(
     if !known {
         return Err(ApiError::bad_request(unknown(&path.limit, &VhostLimits::NAMES)));
     }
-    let changed = api.broker.change_vhost(vhost.name(), |metadata| {
+    let changed = api.broker.change_vhost(vhost.name(), caller.actor(), |metadata| {
         if let Some(limit) = metadata.limits.get_mut(&path.limit) {
             *limit = value;
         }
@@ -237,7 +237,8 @@ async fn set_user(
     let limit =
         limit.ok_or_else(|| ApiError::bad_request(unknown(&path.limit, &UserLimits::NAMES)))?;
     *limit = value;
-    change_access(api, AccessChange::SetUserLimits { user: path.user, limits }).await?;
+    let change = AccessChange::SetUserLimits { user: path.user, limits };
+    change_access(api, caller.name(), change).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

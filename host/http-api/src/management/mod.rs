@@ -5,6 +5,7 @@ mod binding_key;
 mod bindings;
 mod connections;
 mod definitions;
+mod events;
 mod exchanges;
 mod get;
 mod limits;
@@ -154,14 +155,19 @@ fn vhost_name(name: &str) -> Result<VhostName, ApiError> {
     Ok(VhostName::new(name)?)
 }
 
-/// Changes users or permissions, and waits until the change is on disk.
-async fn change_access(api: &Api, change: AccessChange) -> Result<(), ApiError> {
-    shards::settled(begin_change(api, change)).await
+/// Changes users or permissions for `user`, and waits until the change is on disk.
+async fn change_access(api: &Api, user: &str, change: AccessChange) -> Result<(), ApiError> {
+    shards::settled(begin_change(api, user, change)).await
 }
 
 /// As [`change_access`], for who wants to begin several before waiting. The change is in force
 /// when this returns.
-fn begin_change(api: &Api, change: AccessChange) -> oneshot::Receiver<Result<(), String>> {
+fn begin_change(
+    api: &Api,
+    user: &str,
+    change: AccessChange,
+) -> oneshot::Receiver<Result<(), String>> {
+    events::tell_access_change(api, user, &change);
     let (sender, receiver) = oneshot::channel();
     api.access_changes.change(change, Box::new(move |outcome| drop(sender.send(outcome))));
     receiver

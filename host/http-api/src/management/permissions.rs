@@ -176,7 +176,7 @@ pub(super) async fn put(
     let created = find(&api, &path).is_err();
     let PermissionPath { vhost, user } = path;
     let change = AccessChange::SetPermissions { user, vhost, configure, write, read };
-    change_access(&api, change).await?;
+    change_access(&api, caller.name(), change).await?;
     Ok(put_status(created))
 }
 
@@ -196,6 +196,6 @@ pub(super) async fn delete(
     path.check_ends(&api, &caller)?;
     find(&api, &path)?;
     let PermissionPath { vhost, user } = path;
-    change_access(&api, AccessChange::ClearPermissions { user, vhost }).await?;
+    change_access(&api, caller.name(), AccessChange::ClearPermissions { user, vhost }).await?;
     Ok(StatusCode::NO_CONTENT)
 }

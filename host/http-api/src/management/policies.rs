@@ -176,7 +176,8 @@ async fn put(
         // RabbitMQ's layout, which its tools show as it is.
         ApiError::bad_request(format!("Validation failed\n\n{reason}\n"))
     })?;
-    let (created, position) = api.broker.set_policy(vhost.name(), kind, policy).map_err(refused)?;
+    let set = api.broker.set_policy(vhost.name(), caller.actor(), kind, policy);
+    let (created, position) = set.map_err(refused)?;
     shards::durable(&api.broker, position).await?;
     shards::caught_up(&api.broker).await?;
     Ok(put_status(created))
@@ -189,8 +190,8 @@ async fn delete(
     path: &PolicyPath,
 ) -> Result<StatusCode, ApiError> {
     let vhost = may_change(caller, kind, &path.vhost)?;
-    let cleared = api.broker.clear_policy(vhost.name(), kind, &path.name).map_err(refused)?;
-    let position = cleared.ok_or_else(|| not_found(path))?;
+    let cleared = api.broker.clear_policy(vhost.name(), caller.actor(), kind, &path.name);
+    let position = cleared.map_err(refused)?.ok_or_else(|| not_found(path))?;
     shards::durable(&api.broker, position).await?;
     shards::caught_up(&api.broker).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -153,7 +153,7 @@ pub(super) async fn put(
         server_named: false,
         near: None,
     };
-    let declared = api.broker.declare_queue(access.vhost.name(), None, declaration);
+    let declared = api.broker.declare_queue(access.vhost.name(), access.actor(), declaration);
     let declared = declared.map_err(refused)?;
     durable(&api.broker, declared.position).await?;
     if !declared.created {
@@ -195,6 +195,7 @@ pub(super) async fn delete(
     let options = DeleteOptions {
         if_unused: is_set(query.if_unused.as_deref()),
         if_empty: is_set(query.if_empty.as_deref()),
+        user: Some(access.user.name().to_owned()),
     };
     let id = queue.id;
     let deleted = on_shard(&api.broker, id.shard(), move |shard| shard.delete_queue(id, options));

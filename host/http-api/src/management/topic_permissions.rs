@@ -175,7 +175,7 @@ pub(super) async fn put(
     let known = api.access.topic_permissions(&path.user, &path.vhost);
     let created = known.is_none_or(|known| known.of_exchange(&request.exchange).is_none());
     request.check().map_err(ApiError::bad_request)?;
-    change_access(&api, request.into_change(path.user, path.vhost)).await?;
+    change_access(&api, caller.name(), request.into_change(path.user, path.vhost)).await?;
     Ok(put_status(created))
 }
 
@@ -196,7 +196,7 @@ pub(super) async fn delete(
     found(&api, &caller, &path).map(drop)?;
     let PermissionPath { vhost, user } = path;
     let change = AccessChange::ClearTopicPermissions { user, vhost, exchange: None };
-    change_access(&api, change).await?;
+    change_access(&api, caller.name(), change).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -232,6 +232,11 @@ pub(super) async fn delete_one(
         )));
     }
     let exchange = Some(exchange);
-    change_access(&api, AccessChange::ClearTopicPermissions { user, vhost, exchange }).await?;
+    change_access(
+        &api,
+        caller.name(),
+        AccessChange::ClearTopicPermissions { user, vhost, exchange },
+    )
+    .await?;
     Ok(StatusCode::NO_CONTENT)
 }

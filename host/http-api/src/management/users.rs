@@ -135,7 +135,7 @@ pub(super) async fn put(
     let created = api.access.user(&path.user).is_none();
     let password = user.password.into_hash();
     let change = AccessChange::PutUser { name: path.user, password, tags: user.tags };
-    change_access(&api, change).await?;
+    change_access(&api, caller.name(), change).await?;
     Ok(put_status(created))
 }
 
@@ -154,7 +154,7 @@ pub(super) async fn delete(
 ) -> Result<StatusCode, ApiError> {
     caller.administer()?;
     find(&api, &path.user)?;
-    change_access(&api, AccessChange::DeleteUser { name: path.user }).await?;
+    change_access(&api, caller.name(), AccessChange::DeleteUser { name: path.user }).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -180,7 +180,8 @@ pub(super) async fn bulk_delete(
 ) -> Result<StatusCode, ApiError> {
     caller.administer()?;
     let there = request.users.into_iter().filter(|name| api.access.user(name).is_some());
-    let changes = there.map(|name| begin_change(&api, AccessChange::DeleteUser { name }));
+    let changes =
+        there.map(|name| begin_change(&api, caller.name(), AccessChange::DeleteUser { name }));
     let changes: Vec<_> = changes.collect();
     for change in changes {
         shards::settled(change).await?;

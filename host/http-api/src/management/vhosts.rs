@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 
 use super::listing::ListQuery;
 use super::vhost_fields::VhostFields;
-use super::{VhostPath, change_access, put_status, refused, vhost_name};
+use super::{VhostPath, change_access, events, put_status, refused, vhost_name};
 use crate::auth::Manager;
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{JsonBody, Path, Query};
@@ -136,13 +136,14 @@ pub(super) async fn put(
     let tracing = fields.tracing;
     let change = fields.read().map_err(ApiError::bad_request)?;
     let name = vhost_name(&path.vhost)?;
-    let (created, position) = api.broker.create_vhost(&name);
-    let changed = api.broker.change_vhost(&name, change).map_err(refused)?;
+    let (created, position) = api.broker.create_vhost(&name, caller.actor());
+    let changed = api.broker.change_vhost(&name, caller.actor(), change).map_err(refused)?;
     durable(&api.broker, position.max(changed)).await?;
     if let Some(tracing) = tracing {
         api.broker.set_tracing(&name, tracing).map_err(refused)?;
     }
     if created {
+        events::tell_vhost_created(&api, caller.name(), &name);
         let all = || ".*".to_owned();
         let grant = AccessChange::SetPermissions {
             user: caller.name().to_owned(),
@@ -151,7 +152,7 @@ pub(super) async fn put(
             write: all(),
             read: all(),
         };
-        change_access(&api, grant).await?;
+        change_access(&api, caller.name(), grant).await?;
     }
     Ok(put_status(created))
 }
@@ -171,7 +172,7 @@ pub(super) async fn delete(
 ) -> Result<StatusCode, ApiError> {
     caller.administer()?;
     caller.look_into(&path.vhost)?;
-    let deleted = api.broker.delete_vhost(&vhost_name(&path.vhost)?);
+    let deleted = api.broker.delete_vhost(&vhost_name(&path.vhost)?, caller.actor());
     let position = deleted.map_err(|error| match error.code {
         ReplyCode::PreconditionFailed => {
             let status = StatusCode::PRECONDITION_FAILED;
@@ -180,7 +181,8 @@ pub(super) async fn delete(
         _ => refused(error),
     })?;
     durable(&api.broker, position).await?;
-    change_access(&api, AccessChange::RemoveVhost { vhost: path.vhost.clone() }).await?;
+    let remove = AccessChange::RemoveVhost { vhost: path.vhost.clone() };
+    change_access(&api, caller.name(), remove).await?;
     let routes = api.routes.clone();
     blocking(move || routes.forget_vhost(&path.vhost)).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -194,7 +196,8 @@ async fn set_protection(
 ) -> Result<StatusCode, ApiError> {
     caller.administer()?;
     let vhost = caller.look_into(&path.vhost)?;
-    let changed = api.broker.change_vhost(vhost.name(), |said| said.is_protected = is_protected);
+    let protect = |said: &mut VhostMetadata| said.is_protected = is_protected;
+    let changed = api.broker.change_vhost(vhost.name(), caller.actor(), protect);
     durable(&api.broker, changed.map_err(refused)?).await?;
     Ok(StatusCode::NO_CONTENT)
 }

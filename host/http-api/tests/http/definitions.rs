@@ -104,6 +104,7 @@ async fn what_was_exported_comes_back_equal() {
 
 #[tokio::test]
 async fn built_in_and_exclusive_things_are_not_exported() {
+    use shunt_broker::Actor;
     use shunt_broker::metadata::{QueueDeclaration, QueueDefinition};
     use shunt_types::{QueueName, VhostName};
 
@@ -120,7 +121,8 @@ async fn built_in_and_exclusive_things_are_not_exported() {
         };
         let declaration =
             QueueDeclaration { definition, exclusive_owner, server_named: true, near: None };
-        assert!(server.broker.declare_queue(&vhost, owner, declaration).is_ok());
+        let actor = Actor { connection: owner, ..Actor::NODE };
+        assert!(server.broker.declare_queue(&vhost, actor, declaration).is_ok());
     }
     guest.post("/api/bindings/%2F/e/amq.topic/q/amq.gen-x", "{}").await.ok(201);
     let exported = guest.get(PATH).await.ok(200);

@@ -10,7 +10,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use shunt_auth::{AccessChange, AccessControl, PasswordHash};
 use shunt_broker::metadata::Command;
 use shunt_broker::ports::{Clock, MetadataLog, OnDurable, Position, Wake};
-use shunt_broker::{Broker, BrokerOptions, Shard};
+use shunt_broker::{Actor, Broker, BrokerOptions, Shard};
 use shunt_http_api::{
     AccessPort, HttpApi, HttpOptions, HttpSettings, RouteActivated, RouteCanaryRequest,
     RouteCanarySide, RouteCanaryView, RouteCountersView, RouteDeploy, RouteDeployed, RouteDryRun,
@@ -55,7 +55,7 @@ impl Server {
             clock: Arc::new(RealClock),
             log: Arc::new(MemoryLog::default()),
         });
-        broker.create_vhost(&VhostName::new("/").unwrap());
+        broker.create_vhost(&VhostName::new("/").unwrap(), Actor::NODE);
         let ending = Arc::new(AtomicBool::new(false));
         for (id, wake) in wakes.iter().enumerate() {
             let (broker, wake, ending) = (broker.clone(), wake.clone(), ending.clone());

@@ -113,6 +113,9 @@ settings! {
         /// Longest time that a delivery may wait for its acknowledgement, in milliseconds; 0 for
         /// ever. A channel that takes longer is closed.
         consumer_timeout_ms: u64 = limits::CONSUMER_TIMEOUT_MS, 0..=315_360_000_000;
+        /// Time after which a client that takes none of what is sent to it is cut off, in
+        /// milliseconds.
+        send_timeout_ms: u64 = limits::SEND_TIMEOUT_MS, 100..=600_000;
         /// Largest body of a message, in bytes.
         message_size_max: u64 = limits::MESSAGE_SIZE_MAX, 1..=limits::MESSAGE_SIZE_HARD_MAX;
     }
@@ -133,6 +136,10 @@ settings! {
         default_pass: String = "guest".to_owned(), ();
         /// Users who may log in from the node's own machine only.
         loopback_users: Vec<String> = vec!["guest".to_owned()], ();
+        /// The user as whom clients log in that give no name (SASL ANONYMOUS); `none` for nobody.
+        anonymous_user: String = "guest".to_owned(), ();
+        /// The password that is tried for that user: no more than its own opens the door.
+        anonymous_pass: String = "guest".to_owned(), ();
     }
     /// Limits of WebAssembly routes.
     routes: RouteSettings {
@@ -175,7 +182,7 @@ settings! {
 }
 
 /// Never shown.
-const SECRETS: &[&str] = &["auth.default_pass"];
+const SECRETS: &[&str] = &["auth.default_pass", "auth.anonymous_pass"];
 
 /// The settings in force, and where each came from.
 #[derive(Debug)]

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use shunt_types::{AmqpError, ExchangeName, ReplyCode, Value};
 
 use super::harness::{Arguments, SOMEBODY, World, table, to_exchange, to_queue};
-use crate::ConnectionId;
 use crate::metadata::Command;
 use crate::ports::Position;
+use crate::{Actor, ConnectionId};
 
 #[track_caller]
 fn refused<T>(outcome: Result<T, AmqpError>, text: &str) {
@@ -96,10 +96,11 @@ fn an_exclusive_queue_is_its_connections_alone() {
     refused(world.declare("q", |_| {}), locked);
     let other = Some(ConnectionId(78));
     refused(world.declare("q", |queue| queue.exclusive_owner = other), locked);
+    let of = |connection| Actor { connection, ..Actor::NODE };
     let binding = to_queue("amq.direct", "q", "k");
-    refused(world.broker.bind(&world.vhost, other, binding.clone()), locked);
-    refused(world.broker.unbind(&world.vhost, other, binding.clone()), locked);
-    assert!(world.broker.bind(&world.vhost, Some(SOMEBODY), binding).is_ok());
+    refused(world.broker.bind(&world.vhost, of(other), binding.clone()), locked);
+    refused(world.broker.unbind(&world.vhost, of(other), binding.clone()), locked);
+    assert!(world.broker.bind(&world.vhost, of(Some(SOMEBODY)), binding).is_ok());
     world.queue("free", &[]);
     refused(world.declare("free", own), &locked.replace("'q'", "'free'"));
 }
@@ -138,7 +139,7 @@ fn reserved_names_are_not_for_clients() {
     assert_eq!(code(world.exchange("", "direct", &[]).map(drop)), ReplyCode::AccessRefused);
     for name in ["", "amq.direct", "amq.no-such"] {
         let name = ExchangeName::new(name).unwrap();
-        let deleted = world.broker.delete_exchange(&world.vhost, &name, false);
+        let deleted = world.broker.delete_exchange(&world.vhost, Actor::NODE, &name, false);
         assert_eq!(code(deleted.map(drop)), ReplyCode::AccessRefused);
     }
 }
@@ -150,12 +151,12 @@ fn binding_twice_and_unbinding_twice_change_nothing_more() {
     let binding = to_queue("amq.direct", "q", "k");
     let before = world.log.commands().len();
     for _ in 0..2 {
-        world.broker.bind(&world.vhost, None, binding.clone()).unwrap();
+        world.broker.bind(&world.vhost, Actor::NODE, binding.clone()).unwrap();
     }
     world.publish("amq.direct", "k", "m");
     assert_eq!(world.bodies(queue), ["m"]);
     for _ in 0..2 {
-        world.broker.unbind(&world.vhost, None, binding.clone()).unwrap();
+        world.broker.unbind(&world.vhost, Actor::NODE, binding.clone()).unwrap();
     }
     world.publish("amq.direct", "k", "m");
     assert!(world.bodies(queue).is_empty());
@@ -169,8 +170,8 @@ fn bindings_need_both_ends_and_never_the_default_exchange() {
     world.queue("q", &[]);
     world.exchange("x", "x-failing", &[]).unwrap();
     let code = |outcome: Result<Position, AmqpError>| outcome.unwrap_err().code;
-    let bind = |binding| world.broker.bind(&world.vhost, None, binding);
-    let unbind = |binding| world.broker.unbind(&world.vhost, None, binding);
+    let bind = |binding| world.broker.bind(&world.vhost, Actor::NODE, binding);
+    let unbind = |binding| world.broker.unbind(&world.vhost, Actor::NODE, binding);
     assert_eq!(code(bind(to_queue("no", "q", ""))), ReplyCode::NotFound);
     assert_eq!(code(bind(to_queue("x", "no", ""))), ReplyCode::NotFound);
     assert_eq!(code(bind(to_exchange("x", "no"))), ReplyCode::NotFound);

@@ -3,6 +3,7 @@
 use shunt_types::{ExchangeName, Message, Properties, QueueId, Value, VhostName};
 
 use super::harness::{Arguments, World, body, message, table, to_queue};
+use crate::Actor;
 use crate::PublishOutcome;
 use crate::metadata::Command;
 
@@ -94,12 +95,12 @@ fn the_bindings_of_then_decide() {
     let (mut world, queue) = world(2, "topic");
     let later = world.queue("later", &[]);
     send(&mut world, "m", &delay(10));
-    world.broker.unbind(&world.vhost, None, to_queue("d", "q", "k")).unwrap();
+    world.broker.unbind(&world.vhost, Actor::NODE, to_queue("d", "q", "k")).unwrap();
     world.bind("d", "later", "#");
     world.pass(10);
     assert_eq!((world.bodies(queue), world.bodies(later)), (vec![], vec!["m".to_owned()]));
 
-    world.broker.unbind(&world.vhost, None, to_queue("d", "later", "#")).unwrap();
+    world.broker.unbind(&world.vhost, Actor::NODE, to_queue("d", "later", "#")).unwrap();
     send(&mut world, "to nobody", &delay(10));
     world.pass(10);
     assert_eq!(waiting(&mut world), Some(0));
@@ -158,7 +159,7 @@ fn another_delayed_exchange_behind_does_not_delay_again() {
 fn what_waits_goes_with_its_exchange() {
     let (mut world, queue) = world(2, "direct");
     send(&mut world, "cancelled", &delay(10));
-    world.broker.delete_exchange(&world.vhost, &name("d"), false).unwrap();
+    world.broker.delete_exchange(&world.vhost, Actor::NODE, &name("d"), false).unwrap();
     world.run();
     // Another one of its name has nothing to do with it.
     world.exchange("d", "x-delayed-message", &delayed("direct")).unwrap();
@@ -176,12 +177,12 @@ fn it_goes_with_the_virtual_host_and_with_the_last_binding_too() {
     let gone = world.broker.waiting_queue(&world.vhost, &name("auto-d")).unwrap();
     world.queue("q", &[]);
     world.bind("auto-d", "q", "k");
-    world.broker.unbind(&world.vhost, None, to_queue("auto-d", "q", "k")).unwrap();
+    world.broker.unbind(&world.vhost, Actor::NODE, to_queue("auto-d", "q", "k")).unwrap();
     assert_eq!(world.stats(gone), None);
     world.exchange("d", "x-delayed-message", &delayed("direct")).unwrap();
     let gone = world.broker.waiting_queue(&world.vhost, &name("d")).unwrap();
     assert!(world.stats(gone).is_some());
-    world.broker.delete_vhost(&world.vhost.clone()).unwrap();
+    world.broker.delete_vhost(&world.vhost.clone(), Actor::NODE).unwrap();
     assert_eq!(world.stats(gone), None);
 }
 
@@ -193,7 +194,7 @@ fn no_client_sees_the_queue() {
     assert_eq!(known, [queue]);
     assert_eq!(world.listing().matches("QueueDefinition").count(), 1);
     assert_eq!(world.broker.counters().queues_created.get(), 1);
-    world.broker.delete_exchange(&world.vhost, &name("d"), false).unwrap();
+    world.broker.delete_exchange(&world.vhost, Actor::NODE, &name("d"), false).unwrap();
     world.run();
     assert_eq!(world.broker.counters().queues_deleted.get(), 0);
 }

@@ -17,8 +17,8 @@ use shunt_types::{
 };
 
 use crate::metadata::{
-    BindingDefinition, Command, Declared, DestinationName, ExchangeDefinition, QueueDeclaration,
-    QueueDefinition,
+    Actor, BindingDefinition, Command, Declared, DestinationName, ExchangeDefinition,
+    QueueDeclaration, QueueDefinition,
 };
 use crate::ports::{
     CancelReason, Clock, ConfirmSink, Confirmation, ConsumerSink, Delivery, Flow, MetadataLog,
@@ -44,7 +44,7 @@ pub(super) struct World {
 impl World {
     pub(super) fn new(shards: u16) -> Self {
         let world = Self::empty(shards);
-        world.broker.create_vhost(&world.vhost);
+        world.broker.create_vhost(&world.vhost, Actor::NODE);
         world
     }
 
@@ -104,7 +104,8 @@ impl World {
         };
         change(&mut declaration);
         let connection = declaration.exclusive_owner;
-        self.broker.declare_queue(&self.vhost, connection, declaration)
+        let actor = Actor { connection, ..Actor::NODE };
+        self.broker.declare_queue(&self.vhost, actor, declaration)
     }
 
     pub(super) fn queue(&self, name: &str, arguments: Arguments<'_>) -> QueueId {
@@ -133,15 +134,15 @@ impl World {
             internal: false,
             arguments: Arc::new(table(arguments)),
         };
-        self.broker.declare_exchange(&self.vhost, definition)
+        self.broker.declare_exchange(&self.vhost, Actor::NODE, definition)
     }
 
     pub(super) fn bind(&self, source: &str, queue: &str, key: &str) {
-        self.broker.bind(&self.vhost, None, to_queue(source, queue, key)).unwrap();
+        self.broker.bind(&self.vhost, Actor::NODE, to_queue(source, queue, key)).unwrap();
     }
 
     pub(super) fn bind_exchange(&self, source: &str, destination: &str) {
-        self.broker.bind(&self.vhost, None, to_exchange(source, destination)).unwrap();
+        self.broker.bind(&self.vhost, Actor::NODE, to_exchange(source, destination)).unwrap();
     }
 
     /// Publishes from a shard, with a confirm under `token` if there is one.

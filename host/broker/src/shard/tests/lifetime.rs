@@ -5,9 +5,9 @@ use std::sync::Arc;
 use shunt_types::{ExchangeName, QueueId, Value, VhostName};
 
 use super::harness::{Arguments, Log, World, message, table, to_exchange, to_queue};
-use crate::DeleteOptions;
 use crate::metadata::Command;
 use crate::queue::{ConsumerOptions, Settlement};
+use crate::{Actor, DeleteOptions};
 
 fn exists(world: &World, queue: &str) -> bool {
     world.broker.vhost("/").is_some_and(|vhost| vhost.topology().find_queue(queue).is_ok())
@@ -101,7 +101,7 @@ fn deletion_asks_its_conditions_and_tells_the_consumers() {
     world.publish("", "q", "1");
     world.publish("", "q", "2");
     let mut delete = |if_unused, if_empty| {
-        let options = DeleteOptions { if_unused, if_empty };
+        let options = DeleteOptions { if_unused, if_empty, user: None };
         world.shards[0].delete_queue(queue, options).map_err(|error| error.to_string())
     };
     let refused = |text: &str| Err(format!("PRECONDITION_FAILED - queue 'q' in vhost '/' {text}"));
@@ -158,9 +158,9 @@ fn auto_delete_exchanges_fall_one_after_the_other() {
     world.queue("q", &[]);
     world.bind("auto-3", "q", "");
     world.bind_exchange("stays", "auto-3");
-    world.broker.unbind(&world.vhost, None, to_exchange("stays", "auto-3")).unwrap();
+    world.broker.unbind(&world.vhost, Actor::NODE, to_exchange("stays", "auto-3")).unwrap();
     assert!(exchange_exists(&world, "auto-3"));
-    world.broker.unbind(&world.vhost, None, to_queue("auto-3", "q", "")).unwrap();
+    world.broker.unbind(&world.vhost, Actor::NODE, to_queue("auto-3", "q", "")).unwrap();
     assert!(!exchange_exists(&world, "auto-3"));
 }
 
@@ -188,10 +188,13 @@ fn an_exchange_in_use_is_not_deleted_where_that_is_asked() {
     world.queue("q", &[]);
     world.bind("x", "q", "");
     let name = ExchangeName::new("x").unwrap();
-    let refused = world.broker.delete_exchange(&world.vhost, &name, true).unwrap_err();
+    let refused = world.broker.delete_exchange(&world.vhost, Actor::NODE, &name, true).unwrap_err();
     assert_eq!(refused.to_string(), "PRECONDITION_FAILED - exchange 'x' in vhost '/' in use");
-    world.broker.delete_exchange(&world.vhost, &name, false).unwrap();
-    assert!(world.broker.delete_exchange(&world.vhost, &name, true).is_ok(), "gone already");
+    world.broker.delete_exchange(&world.vhost, Actor::NODE, &name, false).unwrap();
+    assert!(
+        world.broker.delete_exchange(&world.vhost, Actor::NODE, &name, true).is_ok(),
+        "gone already"
+    );
 }
 
 #[test]
@@ -200,12 +203,12 @@ fn a_virtual_host_goes_with_its_queues() {
     let queues = [world.queue("a", &[]), world.queue("b", &[])];
     let consumer = world.consume(queues[0], ConsumerOptions::default());
     let vhost = world.broker.vhost("/").unwrap();
-    world.broker.delete_vhost(&world.vhost).unwrap();
+    world.broker.delete_vhost(&world.vhost, Actor::NODE).unwrap();
     world.run();
     assert!(vhost.is_deleted());
     assert!(consumer.get().cancelled);
     assert_eq!(queues.map(|queue| world.stats(queue)), [None, None]);
-    assert!(world.broker.delete_vhost(&world.vhost).is_err());
+    assert!(world.broker.delete_vhost(&world.vhost, Actor::NODE).is_err());
     assert_eq!(world.broker.counters().queues_deleted.get(), 2);
 }
 
@@ -214,8 +217,8 @@ fn a_virtual_host_made_again_at_once_keeps_its_own_queues() {
     let mut world = World::new(1);
     let old = world.queue("q", &[]);
     world.run();
-    world.broker.delete_vhost(&world.vhost).unwrap();
-    world.broker.create_vhost(&world.vhost);
+    world.broker.delete_vhost(&world.vhost, Actor::NODE).unwrap();
+    world.broker.create_vhost(&world.vhost, Actor::NODE);
     let new = world.queue("q", &[]);
     // Only now does the shard hear of the end of the old one.
     world.run();
@@ -228,29 +231,41 @@ fn a_virtual_host_made_again_at_once_keeps_its_own_queues() {
     };
     assert!(!deleted(&world.log));
     assert!(world.broker.vhost("other").is_none());
-    assert!(world.broker.create_vhost(&VhostName::new("other").unwrap()).0);
+    assert!(world.broker.create_vhost(&VhostName::new("other").unwrap(), Actor::NODE).0);
 }
 
 #[test]
 fn a_protected_virtual_host_stays() {
     let world = World::new(1);
-    world.broker.change_vhost(&world.vhost, |vhost| vhost.is_protected = true).unwrap();
-    let error = world.broker.delete_vhost(&world.vhost).unwrap_err();
+    world
+        .broker
+        .change_vhost(&world.vhost, Actor::NODE, |vhost| vhost.is_protected = true)
+        .unwrap();
+    let error = world.broker.delete_vhost(&world.vhost, Actor::NODE).unwrap_err();
     assert!(error.explanation.ends_with("'/': it is protected from deletion"), "{error}");
-    world.broker.change_vhost(&world.vhost, |vhost| vhost.is_protected = false).unwrap();
-    world.broker.delete_vhost(&world.vhost).unwrap();
+    world
+        .broker
+        .change_vhost(&world.vhost, Actor::NODE, |vhost| vhost.is_protected = false)
+        .unwrap();
+    world.broker.delete_vhost(&world.vhost, Actor::NODE).unwrap();
 }
 
 #[test]
 fn a_virtual_host_has_no_more_queues_than_it_may() {
     let world = World::new(1);
     world.queue("a", &[]);
-    world.broker.change_vhost(&world.vhost, |vhost| vhost.limits.max_queues = Some(1)).unwrap();
+    world
+        .broker
+        .change_vhost(&world.vhost, Actor::NODE, |vhost| vhost.limits.max_queues = Some(1))
+        .unwrap();
     let error = world.declare("b", |_| {}).err().unwrap();
     let text = "cannot declare queue 'b': queue limit in vhost '/' (1) is reached";
     assert_eq!(error.explanation, text);
     // What is there may be declared again.
     assert!(!world.declare("a", |_| {}).unwrap().created);
-    world.broker.change_vhost(&world.vhost, |vhost| vhost.limits.max_queues = Some(-1)).unwrap();
+    world
+        .broker
+        .change_vhost(&world.vhost, Actor::NODE, |vhost| vhost.limits.max_queues = Some(-1))
+        .unwrap();
     world.declare("b", |_| {}).unwrap();
 }

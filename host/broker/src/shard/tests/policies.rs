@@ -5,6 +5,7 @@ use std::sync::Arc;
 use shunt_types::{Value, VhostName};
 
 use super::harness::{Arguments, World, message, table};
+use crate::Actor;
 use crate::PublishOutcome;
 use crate::metadata::Command;
 use crate::policy::{ApplyTo, Policy, PolicyDefinition, PolicyKind};
@@ -22,7 +23,7 @@ fn policy(name: &str, pattern: &str, settings: Arguments<'_>) -> PolicyDefinitio
 impl World {
     fn set(&mut self, kind: PolicyKind, definition: PolicyDefinition) {
         let policy = Policy::new(kind, definition).unwrap();
-        self.broker.set_policy(&self.vhost, kind, policy).unwrap();
+        self.broker.set_policy(&self.vhost, Actor::NODE, kind, policy).unwrap();
         self.run();
     }
 
@@ -31,7 +32,8 @@ impl World {
     }
 
     fn clear(&mut self, name: &str) {
-        let cleared = self.broker.clear_policy(&self.vhost, PolicyKind::User, name).unwrap();
+        let cleared =
+            self.broker.clear_policy(&self.vhost, Actor::NODE, PolicyKind::User, name).unwrap();
         assert!(cleared.is_some());
         self.run();
     }
@@ -217,9 +219,10 @@ fn a_policy_needs_its_virtual_host() {
     let vhost = VhostName::new("missing").unwrap();
     let definition = policy("p", "", &[("max-length", Value::I32(1))]);
     let wanted = Policy::new(PolicyKind::User, definition).unwrap();
-    assert!(world.broker.set_policy(&vhost, PolicyKind::User, wanted).is_err());
-    assert!(world.broker.clear_policy(&vhost, PolicyKind::User, "p").is_err());
-    let missing = world.broker.clear_policy(&world.vhost, PolicyKind::User, "p").unwrap();
+    assert!(world.broker.set_policy(&vhost, Actor::NODE, PolicyKind::User, wanted).is_err());
+    assert!(world.broker.clear_policy(&vhost, Actor::NODE, PolicyKind::User, "p").is_err());
+    let missing =
+        world.broker.clear_policy(&world.vhost, Actor::NODE, PolicyKind::User, "p").unwrap();
     assert_eq!(missing, None);
     assert!(
         world.log.commands().iter().all(|command| !matches!(command, Command::ClearPolicy { .. }))

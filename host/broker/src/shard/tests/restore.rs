@@ -3,8 +3,8 @@
 use shunt_types::{QueueId, VhostName};
 
 use super::harness::{World, message, to_queue};
-use crate::DeleteOptions;
 use crate::metadata::{Command, VhostMetadata};
+use crate::{Actor, DeleteOptions};
 
 /// Another world, made of commands.
 fn restored(commands: impl IntoIterator<Item = Command>) -> World {
@@ -19,11 +19,11 @@ fn restored(commands: impl IntoIterator<Item = Command>) -> World {
 /// A world with something of everything, some of it deleted again.
 fn lively() -> World {
     let mut world = World::new(2);
-    world.broker.create_vhost(&VhostName::new("gone").unwrap());
-    world.broker.delete_vhost(&VhostName::new("gone").unwrap()).unwrap();
-    world.broker.create_vhost(&VhostName::new("other").unwrap());
+    world.broker.create_vhost(&VhostName::new("gone").unwrap(), Actor::NODE);
+    world.broker.delete_vhost(&VhostName::new("gone").unwrap(), Actor::NODE).unwrap();
+    world.broker.create_vhost(&VhostName::new("other").unwrap(), Actor::NODE);
     let description = |vhost: &mut VhostMetadata| vhost.description = "kept".to_owned();
-    world.broker.change_vhost(&world.vhost, description).unwrap();
+    world.broker.change_vhost(&world.vhost, Actor::NODE, description).unwrap();
     world.exchange("x", "topic", &[("alternate-exchange", "amq.fanout".into())]).unwrap();
     world.exchange("auto-x", "fanout", &[]).unwrap();
     world.exchange("auto-gone", "fanout", &[]).unwrap();
@@ -36,7 +36,7 @@ fn lively() -> World {
     world.bind("auto-gone", "c", "");
     world.bind_exchange("x", "auto-gone");
     world.bind_exchange("x", "auto-x");
-    world.broker.unbind(&world.vhost, None, to_queue("x", "b", "k.*")).unwrap();
+    world.broker.unbind(&world.vhost, Actor::NODE, to_queue("x", "b", "k.*")).unwrap();
     world.run();
     world.shard(queues[2]).delete_queue(queues[2], DeleteOptions::default()).unwrap();
     world

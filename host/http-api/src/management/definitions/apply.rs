@@ -1,6 +1,7 @@
 //! The second half of an import: what was checked is done.
 
 use shunt_auth::AccessChange;
+use shunt_broker::Actor;
 use shunt_broker::metadata::{
     BindingDefinition, ExchangeDefinition, QueueDeclaration, QueueDefinition, VhostLimits,
     VhostMetadata,
@@ -12,7 +13,7 @@ use tokio::sync::oneshot;
 
 use super::report::Report;
 use crate::error::ApiError;
-use crate::management::begin_change;
+use crate::management::{begin_change, events};
 use crate::server::Api;
 
 /// What is to be done, in this order.
@@ -49,9 +50,9 @@ pub(super) struct Outcome {
 }
 
 impl Plan {
-    /// Does it all, or what can be done before the first failure: the node may have changed
+    /// Does it all for `user`, or what can be done before the first failure: the node may have changed
     /// since the check, or a route may have changed its mind.
-    pub(super) fn apply(self, api: &Api) -> Outcome {
+    pub(super) fn apply(self, api: &Api, user: &str) -> Outcome {
         let mut outcome = Outcome {
             applied: Vec::new(),
             report: Report { imported: Default::default(), not_honoured: self.report.not_honoured },
@@ -60,24 +61,24 @@ impl Plan {
             failure: None,
         };
         for change in self.users {
-            outcome.change(api, change);
+            outcome.change(api, user, change);
             outcome.report.imported.users += 1;
         }
         for change in self.user_limits {
-            outcome.change(api, change);
+            outcome.change(api, user, change);
         }
-        let vhosts = outcome.make_vhosts(api, self.vhosts, self.vhost_limits);
+        let vhosts = outcome.make_vhosts(api, user, self.vhosts, self.vhost_limits);
         for change in self.permissions {
-            outcome.change(api, change);
+            outcome.change(api, user, change);
             outcome.report.imported.permissions += 1;
         }
         for change in self.topic_permissions {
-            outcome.change(api, change);
+            outcome.change(api, user, change);
             outcome.report.imported.topic_permissions += 1;
         }
         let declared = vhosts
-            .and_then(|()| outcome.set_policies(api, self.policies))
-            .and_then(|()| outcome.declare(api, self.exchanges, self.queues, self.bindings));
+            .and_then(|()| outcome.set_policies(api, user, self.policies))
+            .and_then(|()| outcome.declare(api, user, self.exchanges, self.queues, self.bindings));
         outcome.failure = declared.err();
         outcome
     }
@@ -89,7 +90,7 @@ impl Outcome {
         self.position = self.position.max(position);
     }
 
-    fn change(&mut self, api: &Api, change: AccessChange) {
+    fn change(&mut self, api: &Api, user: &str, change: AccessChange) {
         let what = match &change {
             AccessChange::PutUser { name, .. } => format!("user '{name}'"),
             AccessChange::SetPermissions { user, vhost, .. } => {
@@ -102,27 +103,32 @@ impl Outcome {
             // The plan has no others.
             other => format!("{other:?}"),
         };
-        self.changes.push(begin_change(api, change));
+        self.changes.push(begin_change(api, user, change));
         self.applied.push(what);
     }
 
     fn make_vhosts(
         &mut self,
         api: &Api,
+        user: &str,
         vhosts: Vec<(VhostName, VhostChange)>,
         limits: Vec<(VhostName, VhostLimits)>,
     ) -> Result<(), ApiError> {
         for (vhost, change) in vhosts {
             let what = format!("vhost '{vhost}'");
-            let (_, made) = api.broker.create_vhost(&vhost);
-            let changed = api.broker.change_vhost(&vhost, change);
+            let (created, made) = api.broker.create_vhost(&vhost, Actor::user(user));
+            let changed = api.broker.change_vhost(&vhost, Actor::user(user), change);
             let changed = changed.map_err(|error| failed(&what, error))?;
+            if created {
+                events::tell_vhost_created(api, user, &vhost);
+            }
             self.done(what, made.max(changed));
             self.report.imported.vhosts += 1;
         }
         for (vhost, limits) in limits {
             let what = format!("limits of vhost '{vhost}'");
-            let changed = api.broker.change_vhost(&vhost, |said| said.limits = limits);
+            let limit = |said: &mut VhostMetadata| said.limits = limits;
+            let changed = api.broker.change_vhost(&vhost, Actor::user(user), limit);
             let position = changed.map_err(|error| failed(&what, error))?;
             self.done(what, position);
         }
@@ -132,6 +138,7 @@ impl Outcome {
     fn set_policies(
         &mut self,
         api: &Api,
+        user: &str,
         policies: Vec<(VhostName, PolicyKind, Policy)>,
     ) -> Result<(), ApiError> {
         for (vhost, kind, policy) in policies {
@@ -140,7 +147,7 @@ impl Outcome {
                 PolicyKind::Operator => "operator policy",
             };
             let what = format!("{what} '{}' in vhost '{vhost}'", policy.definition().name);
-            let set = api.broker.set_policy(&vhost, kind, policy);
+            let set = api.broker.set_policy(&vhost, Actor::user(user), kind, policy);
             let (_, position) = set.map_err(|error| failed(&what, error))?;
             self.done(what, position);
             self.report.imported.policies += 1;
@@ -151,27 +158,29 @@ impl Outcome {
     fn declare(
         &mut self,
         api: &Api,
+        user: &str,
         exchanges: Vec<(VhostName, ExchangeDefinition)>,
         queues: Vec<(VhostName, QueueDefinition)>,
         bindings: Vec<(VhostName, BindingDefinition)>,
     ) -> Result<(), ApiError> {
         for (vhost, definition) in exchanges {
             let what = format!("exchange '{}' in vhost '{vhost}'", definition.name);
-            let declared = api.broker.declare_exchange(&vhost, definition);
+            let declared = api.broker.declare_exchange(&vhost, Actor::user(user), definition);
             let position = declared.map_err(|error| failed(&what, error))?;
             self.done(what, position);
             self.report.imported.exchanges += 1;
         }
         for (vhost, definition) in queues {
             let what = format!("queue '{}' in vhost '{vhost}'", definition.name);
-            let declared = api.broker.declare_queue(&vhost, None, declaration(definition));
+            let declared =
+                api.broker.declare_queue(&vhost, Actor::user(user), declaration(definition));
             let declared = declared.map_err(|error| failed(&what, error))?;
             self.done(what, declared.position);
             self.report.imported.queues += 1;
         }
         for (vhost, definition) in bindings {
             let what = binding_name(&vhost, &definition);
-            let bound = api.broker.bind(&vhost, None, definition);
+            let bound = api.broker.bind(&vhost, Actor::user(user), definition);
             let position = bound.map_err(|error| failed(&what, error))?;
             self.done(what, position);
             self.report.imported.bindings += 1;

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use shunt_auth::{AccessChange, Permissions};
+use shunt_broker::Actor;
 use shunt_broker::metadata::{ExchangeDefinition, QueueDefinition};
 use shunt_broker::queue::QueueSettings;
 use shunt_routing::{ExchangeSpec, Matcher, OnFailure};
@@ -272,7 +273,7 @@ impl<'a> Checker<'a> {
         let broker = &self.api.broker;
         if broker.exchange_definition(vhost, name).is_some() {
             // Declaring what is there only compares.
-            let compared = broker.declare_exchange(vhost, definition.clone());
+            let compared = broker.declare_exchange(vhost, Actor::NODE, definition.clone());
             return compared.map(|_| None).map_err(|error| stays(&error.explanation));
         }
         if name.as_str().is_empty() || name.as_str().starts_with("amq.") {
@@ -335,7 +336,7 @@ impl<'a> Checker<'a> {
         if found.is_some_and(|found| found.topology().find_queue(name).is_ok()) {
             // Declaring what is there only compares.
             let declared =
-                self.api.broker.declare_queue(vhost, None, declaration(definition.clone()));
+                self.api.broker.declare_queue(vhost, Actor::NODE, declaration(definition.clone()));
             return declared.map(drop).map_err(|error| stays(&error.explanation));
         }
         if name.starts_with("amq.") {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use shunt_broker::metadata::{BindingDefinition, DestinationName, PREDECLARED};
+use shunt_broker::metadata::{BindingDefinition, DestinationName, predeclared};
 use shunt_routing::{Binding, Destination, ExchangeSpec, Matcher};
 use shunt_types::limits::SHORT_STRING_MAX;
 use shunt_types::{ExchangeId, ExchangeName, NameError, QueueId, QueueName, ShardId, VhostName};
@@ -71,7 +71,7 @@ impl Checker<'_> {
         vhost: &VhostName,
         name: &ExchangeName,
     ) -> Result<Box<dyn Matcher>, String> {
-        let kind = PREDECLARED.iter().find(|(predeclared, _)| *predeclared == name.as_str());
+        let kind = predeclared(vhost).find(|(known, _)| *known == name.as_str());
         let (_, kind) = kind.ok_or_else(|| self.missing("exchange", vhost, name.as_str()))?;
         let (vhost, name) = (vhost.clone(), name.clone());
         let spec = ExchangeSpec { vhost, name, arguments: Arc::default() };

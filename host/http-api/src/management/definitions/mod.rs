@@ -93,7 +93,7 @@ pub(super) async fn import(
     request: Request,
 ) -> Result<Json<Report>, ApiError> {
     caller.administer()?;
-    run(api, Scope::Node, request).await
+    run(api, caller, Scope::Node, request).await
 }
 
 /// Imports exchanges, queues and bindings into a virtual host, whichever the file names. Takes an
@@ -117,10 +117,15 @@ pub(super) async fn import_vhost(
 ) -> Result<Json<Report>, ApiError> {
     caller.administer()?;
     caller.look_into(&path.vhost)?;
-    run(api, Scope::Vhost(vhost_name(&path.vhost)?), request).await
+    run(api, caller, Scope::Vhost(vhost_name(&path.vhost)?), request).await
 }
 
-async fn run(api: Arc<Api>, scope: Scope, request: Request) -> Result<Json<Report>, ApiError> {
+async fn run(
+    api: Arc<Api>,
+    caller: Manager,
+    scope: Scope,
+    request: Request,
+) -> Result<Json<Report>, ApiError> {
     let bytes = read_body(request, DEFINITIONS_MAX, "the file of definitions").await?;
     let for_work = api.clone();
     // Configuring a route calls a guest. One closure for check and apply: a client that goes
@@ -130,7 +135,7 @@ async fn run(api: Arc<Api>, scope: Scope, request: Request) -> Result<Json<Repor
         let file = File::read(&bytes, &scope, &mut problems)?;
         drop(bytes);
         let plan = Checker::new(&for_work, scope, problems).check(file)?;
-        Ok(plan.apply(&for_work))
+        Ok(plan.apply(&for_work, caller.name()))
     })
     .await?;
     let Outcome { applied, report, position, changes, failure } = outcome?;
