@@ -3,6 +3,7 @@
 #
 #   scripts/build-guests.sh                  build them all
 #   scripts/build-guests.sh LANGUAGE ...     build these: rust go c assemblyscript javascript
+#                                            javascript-component python
 #   scripts/build-guests.sh --check ...      and run the SDKs' own tests
 #
 # The modules go to target/guests/LANGUAGE, tools that are no system packages to
@@ -15,7 +16,7 @@ sdk=$root/sdk
 out=$root/target/guests
 tools=$root/target/guest-tools
 guests=(fixed by-header hash refuse trap endless-loop memory-eater capabilities)
-languages=(rust go c assemblyscript javascript)
+languages=(rust go c assemblyscript javascript javascript-component python)
 ci=${CI:-false}
 
 check=false
@@ -143,6 +144,37 @@ build_javascript() {
     ! $check || command -v node >/dev/null || packages nodejs npm
     ! $check || command -v node >/dev/null || lacks "node isn't there; Node.js 20 or newer" || return 0
     ! $check || (cd "$sdk/javascript" && node --test tests/)
+}
+
+# One component for all guests: each has the language's whole runtime in it, and takes half a
+# minute to compile.
+build_javascript_component() {
+    command -v npm >/dev/null || packages nodejs npm
+    command -v npm >/dev/null || lacks "npm isn't there; Node.js 20 or newer" || return 0
+    local tools=$tools/componentize-js
+    [ -d "$tools/node_modules/@bytecodealliance/componentize-js" ] \
+        || npm install --silent --no-save --prefix "$tools" @bytecodealliance/componentize-js@0.23.0 \
+        || lacks "componentize-js can't be installed" || return 0
+    mkdir -p "$out/javascript-component"
+    node "$sdk/javascript/componentize.js" "$sdk/javascript/guests/all.js" \
+        -o "$out/javascript-component/all.wasm" --tools "$tools" >/dev/null
+    built all.wasm
+}
+
+build_python() {
+    command -v python3 >/dev/null || packages python3 python3-venv
+    command -v python3 >/dev/null && python_tools componentize-py==0.25.1 \
+        || lacks "python3 with venv isn't there, or componentize-py can't be installed" || return 0
+    local python=$tools/python/bin/python
+    if $check; then
+        "$python" -m unittest discover -q -s "$sdk/python/tests"
+        for test in "$root"/examples/routes/*/*_test.py; do
+            [ ! -f "$test" ] || PYTHONPATH=$sdk/python "$python" "$test"
+        done
+    fi
+    mkdir -p "$out/python"
+    PYTHONPATH=$sdk/python "$python" -m shunt_route.build "$sdk/python/guests/all.py" -o "$out/python/all.wasm" >/dev/null
+    built all.wasm
 }
 
 # Packages of PyPI in an environment of their own.

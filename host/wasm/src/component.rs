@@ -10,6 +10,7 @@ mod contract;
 mod imports;
 mod instance;
 mod values;
+mod wasi;
 
 use wasmtime::Engine;
 use wasmtime::component::Component;
@@ -39,8 +40,7 @@ pub(crate) fn link(
 ) -> Result<RoutePre<Guest>, DeployError> {
     let refused = |error: wasmtime::Error| DeployError::Component(format!("{error:#}"));
     let mut linker = sandbox.components.clone();
-    // What is left now is WASI, which has no files, no network and no environment here.
-    linker.define_unknown_imports_as_traps(component).map_err(refused)?;
+    wasi::link(&mut linker, &sandbox.engine, component).map_err(refused)?;
     let linked = linker.instantiate_pre(component).map_err(refused)?;
     RoutePre::new(linked).map_err(refused)
 }

@@ -30,6 +30,8 @@ pub(crate) struct Guest {
     /// a map of its own.
     pub(crate) state: Arc<StateMap>,
     state_bytes: usize,
+    /// How many handles of WASI's resources a component holds.
+    pub(crate) wasi_handles: u32,
     random: SplitMix,
     /// What was written to standard output and error since the last line end.
     output: Vec<u8>,
@@ -81,6 +83,7 @@ impl Guest {
             loads: Vec::new(),
             state: Arc::default(),
             state_bytes: usize::try_from(terms.limits.state_bytes).unwrap_or(usize::MAX),
+            wasi_handles: 0,
             random,
             output: Vec::new(),
             output_level: LogLevel::Info,

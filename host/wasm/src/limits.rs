@@ -152,6 +152,8 @@ pub(crate) const DETAIL_BYTES_MAX: usize = 1024;
 /// Core instances, and tables, and memories, that one component may be made of. CPython has 38
 /// core modules.
 pub(crate) const COMPONENT_PARTS_MAX: usize = 256;
+/// Handles of WASI's resources that one instance may hold: streams and the like.
+pub(crate) const WASI_HANDLES_MAX: u32 = 1_024;
 /// What an entry of a route's state counts beside its key and its value.
 pub(crate) const STATE_ENTRY_BYTES: usize = 64;
 /// Time in which the failures that open a breaker are counted.

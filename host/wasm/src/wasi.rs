@@ -20,11 +20,11 @@ const INVALID: i32 = 28;
 const NOT_SUPPORTED: i32 = 52;
 
 /// The clock of a route that may not have one, in nanoseconds; zero would stop Go's runtime.
-const FIXED_CLOCK_NS: u64 = 1_700_000_000_000_000_000;
+pub(crate) const FIXED_CLOCK_NS: u64 = 1_700_000_000_000_000_000;
 /// Pieces that one write may consist of.
 const PIECES_MAX: i32 = 1_024;
 /// Random bytes that one call may ask for.
-const RANDOM_BYTES_MAX: i32 = 64 * 1024;
+pub(crate) const RANDOM_BYTES_MAX: i32 = 64 * 1024;
 
 /// The functions that only answer an error: name, parameters (`i` is i32, `I` i64), error.
 const REFUSED: [(&str, &str, i32); 37] = [

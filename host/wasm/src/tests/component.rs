@@ -441,7 +441,82 @@ fn wasi_is_there_and_does_nothing() {
     asking.with = "(with \"wasi\" (instance $imports))";
     asking.core_imports = "(import \"wasi\" \"exit\" (func $exit))";
     asking.route = format!("(call $exit) i32.const {ANSWER}");
-    check(&asking, FailureCause::Trap, "wasi:cli/exit@0.2.3");
+    check(&asking, FailureCause::Trap, "the guest exited");
+}
+
+/// Imports of WASI, and a route that does this with them before it picks index 0.
+fn asking(route: &str) -> Component {
+    let mut asking = picking(&[0]);
+    asking.imports = "
+        (import \"wasi:clocks/monotonic-clock@0.2.9\" (instance $clock
+            (export \"now\" (func (result u64)))
+            (export \"not-yet-known\" (func (result (result (error u32)))))))
+        (import \"wasi:random/random@0.2.0\" (instance $random
+            (export \"get-random-u64\" (func (result u64)))))
+        (import \"wasi:io/streams@0.2.3\" (instance $streams
+            (export \"output-stream\" (type $os (sub resource)))
+            (export \"[method]output-stream.subscribe-count\"
+                (func (param \"self\" (borrow $os)) (result u32)))))
+        (alias export $streams \"output-stream\" (type $stream))
+        (import \"wasi:cli/stdout@0.2.3\" (instance $stdout
+            (export \"output-stream\" (type $o (eq $stream)))
+            (export \"get-stdout\" (func (result (own $o))))))
+        (core func $now (canon lower (func $clock \"now\")))
+        (core func $random (canon lower (func $random \"get-random-u64\")))
+        (core func $stdout (canon lower (func $stdout \"get-stdout\")))
+        (core func $count (canon lower (func $streams \"[method]output-stream.subscribe-count\")))
+        (core func $drop (canon resource.drop $stream))
+        (core instance $imports (export \"now\" (func $now)) (export \"random\" (func $random))
+            (export \"stdout\" (func $stdout)) (export \"count\" (func $count))
+            (export \"drop\" (func $drop)))";
+    asking.with = "(with \"wasi\" (instance $imports))";
+    asking.core_imports = "(import \"wasi\" \"now\" (func $now (result i64)))
+        (import \"wasi\" \"random\" (func $random (result i64)))
+        (import \"wasi\" \"stdout\" (func $stdout (result i32)))
+        (import \"wasi\" \"count\" (func $count (param i32) (result i32)))
+        (import \"wasi\" \"drop\" (func $drop (param i32)))";
+    asking.route = format!("{route} i32.const {ANSWER}");
+    asking
+}
+
+const LOOP: &str = "(local.set 1 (i32.const 0)) (loop $again";
+const ROUNDS: &str = "(local.set 1 (i32.add (local.get 1) (i32.const 1)))
+    (br_if $again (i32.lt_u (local.get 1) (i32.const 3000))))";
+
+#[test]
+fn clocks_and_chance_of_wasi_are_those_that_are_granted() {
+    let world = World::new();
+    let fixed = asking(
+        "(if (i64.ne (call $now) (i64.const 1700000000000000000)) (then unreachable))
+         (if (i64.eq (call $random) (call $random)) (then unreachable))",
+    );
+    deploy(&world, "fixed", &fixed, &["clock"]);
+    assert_eq!(publish(&*world.exchange("fixed"), "key"), Ok(vec![queue(0)]));
+    // 0 is the seed of all without the capability, and this what it begins with.
+    let first =
+        asking("(if (i64.ne (call $random) (i64.const 0xe220a8397b1dcdaf)) (then unreachable))");
+    deploy(&world, "first", &first, &[]);
+    assert_eq!(publish(&*world.exchange("first"), "key"), Ok(vec![queue(0)]));
+    let mut real = asking(
+        "(if (i64.eq (call $now) (i64.const 1700000000000000000)) (then unreachable))
+         (if (i64.eq (call $random) (i64.const 0xe220a8397b1dcdaf)) (then unreachable))",
+    );
+    real.wants = vec!["clock", "random"];
+    deploy(&world, "real", &real, &["clock", "random"]);
+    assert_eq!(publish(&*world.exchange("real"), "key"), Ok(vec![queue(0)]));
+}
+
+#[test]
+fn handles_of_wasi_are_bounded_and_come_back() {
+    let world = World::new();
+    let tidy = asking(&format!(
+        "{LOOP} (local.set 0 (call $stdout)) (if (call $count (local.get 0)) (then unreachable))
+         (call $drop (local.get 0)) {ROUNDS}"
+    ));
+    deploy(&world, "tidy", &tidy, &[]);
+    assert_eq!(publish(&*world.exchange("tidy"), "key"), Ok(vec![queue(0)]));
+    let greedy = asking(&format!("{LOOP} (drop (call $stdout)) {ROUNDS}"));
+    check(&greedy, FailureCause::Trap, "the guest holds more than 1024 handles of WASI");
 }
 
 #[test]
