@@ -298,6 +298,11 @@ impl DeskExchange<'_> {
         self.fuel
     }
 
+    /// Bytes of linear memory of the instance that decides; 0 where a failure has ended it.
+    pub fn memory_bytes(&mut self) -> u64 {
+        self.instance.as_mut().map_or(0, |instance| instance.memory_bytes() as u64)
+    }
+
     /// Nanoseconds of a clock that only goes forward, to measure decisions by.
     pub fn clock_ns() -> u64 {
         clock::monotonic_ns()

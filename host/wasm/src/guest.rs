@@ -166,6 +166,11 @@ pub(crate) struct Room {
 }
 
 impl Room {
+    /// Bytes of linear memory that the instance has.
+    pub(crate) fn memory_used(&self) -> usize {
+        self.memory_used
+    }
+
     pub(crate) fn of_core_module(limits: &RouteLimits) -> Self {
         Self::new(limits.memory_bytes, limits.table_elements, 1, 16, 1)
     }

@@ -116,6 +116,11 @@ impl Instance {
         each!(self, live => live.guest_mut()).has_logged
     }
 
+    /// Bytes of linear memory that the instance has.
+    pub(crate) fn memory_bytes(&mut self) -> usize {
+        each!(self, live => live.guest_mut()).room.memory_used()
+    }
+
     /// Fuel that the last call left.
     pub(crate) fn fuel_left(&self) -> u64 {
         each!(self, live => live.fuel_left())

@@ -22,6 +22,7 @@ mod answers;
 mod artifact;
 mod breaker;
 mod call;
+mod canary_fuel;
 mod capability;
 mod clock;
 mod code;

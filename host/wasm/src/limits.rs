@@ -169,6 +169,11 @@ pub(crate) const GUARD_NAME_BYTES_MAX: usize = 64;
 pub(crate) const GUARD_BYTES_MAX: usize = 1024;
 /// How often a thread logs that guards are broken, at most.
 pub(crate) const GUARD_LOG_NS: u64 = 1_000_000_000;
+/// Messages of a canary's step that are decided with fuel, and of them, those that wait for it;
+/// messages with more bytes of properties are left out.
+pub(crate) const CANARY_SAMPLES: usize = 256;
+pub(crate) const CANARY_SAMPLES_WAITING: usize = 16;
+pub(crate) const CANARY_SAMPLE_BYTES_MAX: usize = 16 * 1024;
 /// Fields that a module may declare.
 pub(crate) const READS_MAX: usize = 256;
 /// Units of fuel that a dry run allows for a microsecond of the processor-time limit: a little

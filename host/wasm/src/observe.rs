@@ -54,6 +54,7 @@ impl RouteMatcher {
     ) -> Result<(), Failure> {
         let before = destinations.len();
         if canary.takes(header) {
+            canary.fuel.keep(self, header);
             let side = &canary.candidate;
             if self.timed(side, Role::Candidate, header, topology, destinations).is_ok() {
                 return Ok(());

@@ -174,6 +174,25 @@ impl Routes {
         Ok((route, found))
     }
 
+    /// The bytes of a version's module, as they were uploaded.
+    ///
+    /// # Errors
+    /// There is no such version, or its file can't be read.
+    pub fn module_bytes(
+        &self,
+        vhost: &VhostName,
+        name: &str,
+        version: u32,
+    ) -> Result<Vec<u8>, RouteError> {
+        let (_, version) = self.find(vhost, name, Some(version))?;
+        let bytes = self.files.get(&version.sha256);
+        bytes.map_err(|reason| RouteError::Unavailable {
+            name: name.to_owned(),
+            version: version.route.version,
+            reason,
+        })
+    }
+
     pub(crate) fn existing(&self, vhost: &VhostName, name: &str) -> Result<Arc<Route>, RouteError> {
         let route = self.routes.lock().get(&(vhost.clone(), Arc::from(name))).cloned();
         route

@@ -31,7 +31,7 @@ impl Routes {
         let canary = canary.filter(|_| candidate.is_some() && active.is_some());
         if let (Some(canary), Some(candidate)) = (&canary, candidate) {
             let canary = Canary::new(canary.settings.clone(), canary.step as usize);
-            route.begin_rollout(Rollout::Canary(canary), candidate);
+            route.begin_rollout(Rollout::Canary(Box::new(canary)), candidate);
         }
         let (previous, last_version) = (stored.previous, stored.last_version);
         let deployed = Deployed { versions, previous, canary, last_version };

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use parking_lot::Mutex;
 use shunt_routing::{Failure, FailureCause, Header};
 
+use crate::canary_fuel::CanaryFuel;
 use crate::fields::{Field, put_fields};
 use crate::msgpack::Writer;
 use crate::times::Times;
@@ -20,7 +21,7 @@ const STEPS_MAX: usize = 100;
 /// What runs beside the version that decides.
 pub(crate) enum Rollout {
     Shadow(Shadow),
-    Canary(Canary),
+    Canary(Box<Canary>),
 }
 
 /// How a shadow runs.
@@ -107,6 +108,8 @@ pub struct CanaryBounds {
     pub unroutable_per_cent: f64,
     /// The median time of its decisions, as a multiple of the active version's; 0 is no bound.
     pub time_factor: f64,
+    /// The median fuel of its decisions, as a multiple of the active version's; 0 is no bound.
+    pub fuel_factor: f64,
     /// Messages that it has to have decided before a step can end. Shares are counted as if there
     /// were at least so many.
     pub calls_min: u64,
@@ -114,7 +117,13 @@ pub struct CanaryBounds {
 
 impl Default for CanaryBounds {
     fn default() -> Self {
-        Self { failed_per_cent: 1.0, unroutable_per_cent: 1.0, time_factor: 5.0, calls_min: 100 }
+        Self {
+            failed_per_cent: 1.0,
+            unroutable_per_cent: 1.0,
+            time_factor: 5.0,
+            fuel_factor: 5.0,
+            calls_min: 100,
+        }
     }
 }
 
@@ -137,8 +146,9 @@ impl CanarySettings {
             return Err(format!("there is no field '{field}'"));
         }
         let bounds = &self.bounds;
-        let all = [bounds.failed_per_cent, bounds.unroutable_per_cent, bounds.time_factor];
-        if all.iter().any(|bound| !bound.is_finite() || *bound < 0.0) {
+        let shares = [bounds.failed_per_cent, bounds.unroutable_per_cent];
+        let mut all = shares.into_iter().chain([bounds.time_factor, bounds.fuel_factor]);
+        if all.any(|bound| !bound.is_finite() || bound < 0.0) {
             return Err("the bounds of a canary are numbers from 0".to_owned());
         }
         Ok(())
@@ -157,6 +167,7 @@ pub(crate) struct Canary {
     drawn: AtomicU64,
     pub(crate) candidate: CanarySide,
     pub(crate) active: CanarySide,
+    pub(crate) fuel: CanaryFuel,
 }
 
 /// What one of the two did in the step.
@@ -189,6 +200,7 @@ impl Canary {
             drawn: AtomicU64::new(0),
             candidate: CanarySide::default(),
             active: CanarySide::default(),
+            fuel: CanaryFuel::default(),
         }
     }
 
@@ -241,6 +253,16 @@ impl Canary {
                 "{unroutable:.2} % of its messages are unroutable, {usual:.2} % of the active \
                  version's, {} % more is the bound",
                 bounds.unroutable_per_cent
+            ));
+        }
+        if let Some((mine, usual)) = self.fuel.medians()
+            && bounds.fuel_factor > 0.0
+            && mine as f64 > usual as f64 * bounds.fuel_factor
+        {
+            return Verdict::TakeBack(format!(
+                "the median fuel of its decisions is {mine}, that of the active version {usual}, \
+                 {} times that is the bound",
+                bounds.fuel_factor
             ));
         }
         if calls < bounds.calls_min {

@@ -95,7 +95,7 @@ impl Routes {
         let (route, version) = self.candidate(vhost, name, settings.version)?;
         let stored = StoredCanary { settings: settings.clone(), step: 0 };
         self.change(&route, |deployed, _| deployed.canary = Some(stored))?;
-        route.begin_rollout(Rollout::Canary(Canary::new(settings, 0)), version);
+        route.begin_rollout(Rollout::Canary(Box::new(Canary::new(settings, 0))), version);
         Ok(())
     }
 
@@ -139,6 +139,9 @@ impl Routes {
             );
             if unset.is_ok() && canary.settings.interval_ms > 0 {
                 continue;
+            }
+            if canary.settings.bounds.fuel_factor > 0.0 {
+                self.measure_fuel(&route, &canary.fuel);
             }
             let verdict = canary.judge(now_ms);
             if verdict == Verdict::Wait {
@@ -374,6 +377,7 @@ impl Canary {
             side.unroutable.store(0, Ordering::Relaxed);
             side.times.clear();
         }
+        self.fuel.clear();
         self.step_since_ms.store(now_ms.max(1), Ordering::Relaxed);
         self.step.store(step, Ordering::Relaxed);
     }

@@ -84,6 +84,8 @@ pub struct SideView {
     pub unroutable: u64,
     /// The median time of a decision, in nanoseconds, within a quarter.
     pub time_p50_ns: Option<u64>,
+    /// The median fuel of decisions about some of the step's messages, once there are enough.
+    pub fuel_p50: Option<u64>,
 }
 
 /// How a shadow or a canary ended.
@@ -100,12 +102,13 @@ pub struct RolloutEnd {
 }
 
 impl SideView {
-    fn of(side: &CanarySide) -> Self {
+    fn of(side: &CanarySide, fuel_p50: Option<u64>) -> Self {
         Self {
             calls: side.calls.load(Ordering::Relaxed),
             failed: side.failed.load(Ordering::Relaxed),
             unroutable: side.unroutable.load(Ordering::Relaxed),
             time_p50_ns: side.times.median_ns(),
+            fuel_p50,
         }
     }
 }
@@ -187,13 +190,14 @@ impl Route {
                 });
             }
             Some(Rollout::Canary(now)) => {
+                let (mine, usual) = now.fuel.medians().unzip();
                 canary = Some(CanaryView {
                     settings: now.settings.clone(),
                     step: now.step.load(Ordering::Relaxed),
                     per_cent: now.per_cent(),
                     step_since_ms: now.step_since_ms.load(Ordering::Relaxed),
-                    candidate: SideView::of(&now.candidate),
-                    active: SideView::of(&now.active),
+                    candidate: SideView::of(&now.candidate, mine),
+                    active: SideView::of(&now.active, usual),
                 });
             }
             None => {}

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::{Value as Json, json};
-use shunt_tests::{Guest, command};
+use shunt_tests::{Guest, Node, command};
 
 fn recipes() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/routes")
@@ -73,6 +73,41 @@ fn a_module_is_measured_beside_another() {
     let rows: Json = serde_json::from_str(&said).unwrap();
     assert!(rows[0]["ns_p50"].as_u64() > Some(0) && rows[0]["fuel_p50"].as_u64() > Some(0));
     assert_eq!((&rows[0]["failed"], &rows[1]["failed"]), (&json!(0), &json!(1)));
+    assert_eq!(
+        (&rows[0]["memory_bytes"], &rows[0]["memory_grown_per_call"]),
+        (&json!(131_072), &json!(0.0))
+    );
+    assert!(rows[0]["fuel_ratio"].as_f64() > Some(0.0), "{rows}");
+}
+
+#[test]
+fn a_module_is_measured_beside_the_one_that_is_deployed() {
+    let node = Node::start().unwrap();
+    let grows = "(drop (memory.grow (i32.const 1))) i64.const 0x80000000002";
+    let grows = Guest::new(grows).extra(r#"(data (i32.const 2048) "\91\00")"#);
+    for guest in [&Guest::index(0), &grows] {
+        super::deploy(&node.http(), "r", guest.wat()).unwrap().expect(201);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("new.wat"), Guest::index(0).version("2").wat()).unwrap();
+    let cases = json!({"bindings": [["queue", "q", "", {}]],
+        "cases": [{"name": "a", "queues": ["q"]}]});
+    std::fs::write(folder.path().join("cases.json"), cases.to_string()).unwrap();
+    let url = format!("http://{}", node.http_address());
+    let bench = ["route", "bench", "--module", "new.wat", "--calls", "160", "--url", &url];
+    let run = |more: &[&str]| {
+        let (passed, said, error) = shunt(folder.path(), &[&bench[..], more].concat());
+        assert!(passed, "{error}");
+        said
+    };
+    let active: Json =
+        serde_json::from_str(&run(&["--deployed", "r", "--output", "json"])).unwrap();
+    assert_eq!(active[1]["module"], "r version 2");
+    assert!(active[1]["memory_grown_per_call"].as_f64() > Some(0.0), "{active}");
+    let told = run(&["--deployed", "r", "--version", "1"]);
+    assert!(told.ends_with("1.00 times the fuel of r version 1\n"), "{told}");
+    let (passed, _, error) = shunt(folder.path(), &[&bench[..], &["--deployed", "no"]].concat());
+    assert!(!passed && error.contains("no route 'no'"), "{error}");
 }
 
 #[test]

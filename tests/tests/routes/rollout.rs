@@ -121,6 +121,26 @@ fn a_canary_that_fails_is_taken_back_and_loses_nothing() {
 }
 
 #[test]
+fn a_canary_that_takes_too_much_fuel_is_taken_back() {
+    let dear = "(local $n i32) (loop $l (br_if $l (i32.lt_u (local.tee $n (i32.add (local.get $n) \
+                (i32.const 1))) (i32.const 5000)))) i64.const 0x80000000002";
+    let dear = Guest::new(dear).extra(r#"(data (i32.const 2048) "\91\00")"#);
+    let (node, mut client) = candidate(&dear);
+    let start = ["route", "canary", "start", "r", "2", "--steps", "100", "--max-fuel", "3"];
+    shunt(&node, &[&start[..], &["--max-time", "0"]].concat()).unwrap();
+    for _ in 0..30 {
+        client.publish("e", "k", &Props::new(), b"x").unwrap();
+    }
+    assert!(client.confirms().unwrap().nacked.is_empty());
+    let taken_back = || (show(&node)["last_rollout"]["outcome"] == "taken-back").then_some(());
+    Deadline::after(PATIENCE).poll("the canary's end", taken_back).unwrap();
+    let shown = show(&node);
+    let reason = shown["last_rollout"]["reason"].as_str().unwrap();
+    assert!(reason.starts_with("the median fuel of its decisions is "), "{reason}");
+    assert_eq!(client.drain("q0").unwrap().len(), 30);
+}
+
+#[test]
 fn a_swap_a_canary_and_a_rollback_under_load_lose_double_and_misroute_nothing() {
     let (node, mut client) = candidate(&Guest::index(1).reads(&["routing_key"]));
     let stop = AtomicBool::new(false);
@@ -140,7 +160,7 @@ fn a_swap_a_canary_and_a_rollback_under_load_lose_double_and_misroute_nothing() 
         }
         post("activate", json!({"version": 1}));
         let steps = json!({"version": 2, "steps": [30, 70, 100], "interval_ms": 100,
-            "max_time_factor": 0.0, "min_calls": 20});
+            "max_time_factor": 0.0, "max_fuel_factor": 0.0, "min_calls": 20});
         put(&node, "canary", &steps);
         let promoted = || (show(&node)["active"] == 2).then_some(());
         let outcome = Deadline::after(PATIENCE).poll("the promotion", promoted);

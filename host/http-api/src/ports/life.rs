@@ -19,6 +19,12 @@ pub trait RouteLifePort: Send + Sync {
     /// There is no such version, or it decides.
     fn remove_version(&self, vhost: &str, name: &str, version: u32) -> Result<(), RoutePortError>;
 
+    /// The bytes of a version's module, as they were uploaded.
+    ///
+    /// # Errors
+    /// There is no such version, or its file can't be read.
+    fn module(&self, vhost: &str, name: &str, version: u32) -> Result<Vec<u8>, RoutePortError>;
+
     /// What a route logged after the line of that number, at most so many lines.
     ///
     /// # Errors

@@ -302,6 +302,8 @@ pub struct RouteCanarySettings {
     pub max_unroutable_per_cent: f64,
     /// The median time of its decisions, as a multiple of the active version's; 0 is no bound.
     pub max_time_factor: f64,
+    /// The median fuel of its decisions, as a multiple of the active version's; 0 is no bound.
+    pub max_fuel_factor: f64,
     /// Messages that it has to have decided before a step ends.
     pub min_calls: u64,
 }
@@ -315,6 +317,7 @@ impl Default for RouteCanarySettings {
             max_failed_per_cent: 1.0,
             max_unroutable_per_cent: 1.0,
             max_time_factor: 5.0,
+            max_fuel_factor: 5.0,
             min_calls: 100,
         }
     }
@@ -352,6 +355,8 @@ pub struct RouteCanarySide {
     pub unroutable: u64,
     /// The median time of a decision, in nanoseconds.
     pub time_p50_ns: Option<u64>,
+    /// The median fuel of decisions about some of the step's messages, once there are enough.
+    pub fuel_p50: Option<u64>,
 }
 
 /// How a shadow or a canary ended.

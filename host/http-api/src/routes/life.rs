@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -21,6 +22,7 @@ pub(super) fn endpoints() -> OpenApiRouter<Arc<Api>> {
     OpenApiRouter::new()
         .routes(routes!(rollback))
         .routes(routes!(remove_version))
+        .routes(routes!(module))
         .routes(routes!(logs))
 }
 
@@ -76,6 +78,30 @@ async fn remove_version(
     };
     ask(&api, remove).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// The module of a version, as it was uploaded. Takes the tag policymaker or administrator.
+#[utoipa::path(get, path = "/api/routes/{vhost}/{name}/versions/{version}/module", tag = "routes",
+    params(VersionPath),
+    responses(
+        (status = 200, description = "The module", body = Vec<u8>,
+            content_type = "application/wasm"),
+        (status = 401, description = "The tag is missing", body = ErrorBody),
+        (status = 404, description = "No such route or version", body = ErrorBody),
+        (status = 409, description = "The module's file can't be read", body = ErrorBody),
+    ))]
+async fn module(
+    State(api): State<Arc<Api>>,
+    caller: Manager,
+    Path(path): Path<VersionPath>,
+) -> Result<impl IntoResponse, ApiError> {
+    caller.deploy()?;
+    caller.look_into(&path.vhost)?;
+    let read = move |routes: &dyn crate::ports::RoutesPort| {
+        routes.module(&path.vhost, &path.name, path.version)
+    };
+    let bytes = ask(&api, read).await?;
+    Ok(([(header::CONTENT_TYPE, "application/wasm")], bytes))
 }
 
 /// Which lines are wanted.

@@ -265,6 +265,11 @@ impl TestRoutes {
 }
 
 impl RouteLifePort for TestRoutes {
+    fn module(&self, vhost: &str, name: &str, version: u32) -> Result<Vec<u8>, RoutePortError> {
+        self.show(vhost, name)?;
+        Ok(format!("module {version}").into_bytes())
+    }
+
     fn rollback(&self, vhost: &str, name: &str) -> Result<RouteView, RoutePortError> {
         match self.show(vhost, name)?.previous {
             Some(previous) => self.activate(vhost, name, previous, true).map(|done| done.route),
@@ -393,7 +398,8 @@ impl RouteRolloutPort for TestRoutes {
         name: &str,
         request: RouteCanaryRequest,
     ) -> Result<RouteView, RoutePortError> {
-        let side = || RouteCanarySide { calls: 1, failed: 0, unroutable: 0, time_p50_ns: None };
+        let (time_p50_ns, fuel_p50) = (None, None);
+        let side = || RouteCanarySide { calls: 1, failed: 0, unroutable: 0, time_p50_ns, fuel_p50 };
         let canary = RouteCanaryView {
             version: request.version,
             per_cent: request.settings.steps[0],

@@ -39,6 +39,10 @@ async fn a_route_is_deployed_activated_and_removed() {
     let logs = guest.get("/api/routes/%2F/r/logs?after=3&limit=1").await.ok(200);
     assert_eq!((&logs["lines"][0]["number"], &logs["next"]), (&json!(4), &json!(5)));
     guest.get("/api/routes/%2F/r/logs?limit=0").await.refused(400);
+    let module = guest.get("/api/routes/%2F/r/versions/2/module").await;
+    assert_eq!((module.status, &*module.body), (200, "module 2"));
+    assert_eq!(module.headers["content-type"], "application/wasm");
+    guest.get("/api/routes/%2F/none/versions/2/module").await.refused(404);
     guest.delete("/api/routes/%2F/r/versions/1").await.refused(409);
     guest.delete("/api/routes/%2F/r/versions/2").await.ok(204);
     guest.delete("/api/routes/%2F/r").await.ok(204);

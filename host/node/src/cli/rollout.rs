@@ -156,6 +156,10 @@ pub(crate) struct CanaryArgs {
     /// version's; 0 is no bound
     #[arg(long, value_name = "FACTOR", default_value_t = 5.0)]
     pub(crate) max_time: f64,
+    /// Take it back where the median fuel of its decisions is that many times the active
+    /// version's; 0 is no bound
+    #[arg(long, value_name = "FACTOR", default_value_t = 5.0)]
+    pub(crate) max_fuel: f64,
     /// Messages that it has to have decided before a step ends
     #[arg(long, default_value_t = 100)]
     pub(crate) min_calls: u64,

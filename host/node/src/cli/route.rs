@@ -253,6 +253,12 @@ pub(crate) struct BenchArgs {
     /// Another module, to compare with
     #[arg(long, value_name = "FILE")]
     pub(crate) against: Option<PathBuf>,
+    /// The version that is active on the node under this name, to compare with
+    #[arg(long, value_name = "ROUTE", conflicts_with = "against")]
+    pub(crate) deployed: Option<String>,
+    /// Another version of it
+    #[arg(long, requires = "deployed")]
+    pub(crate) version: Option<u32>,
     /// The cases whose headers are used
     #[arg(long, value_name = "FILE", default_value = "cases.json")]
     pub(crate) cases: PathBuf,

@@ -150,6 +150,9 @@ struct CanaryFields {
     failed_per_cent: f64,
     unroutable_per_cent: f64,
     time_factor: f64,
+    /// A canary of before there was this bound has none.
+    #[serde(default)]
+    fuel_factor: f64,
     calls_min: u64,
     step: u32,
 }
@@ -465,6 +468,7 @@ impl CanaryFields {
             failed_per_cent: bounds.failed_per_cent,
             unroutable_per_cent: bounds.unroutable_per_cent,
             time_factor: bounds.time_factor,
+            fuel_factor: bounds.fuel_factor,
             calls_min: bounds.calls_min,
             step,
         }
@@ -480,6 +484,7 @@ impl CanaryFields {
                 failed_per_cent: self.failed_per_cent,
                 unroutable_per_cent: self.unroutable_per_cent,
                 time_factor: self.time_factor,
+                fuel_factor: self.fuel_factor,
                 calls_min: self.calls_min,
             },
         };

@@ -17,11 +17,11 @@ use crate::output::{self, OutputFormat};
 pub(crate) fn run(command: RouteCommand) -> anyhow::Result<()> {
     let RouteCommand { node, action } = command;
     let client = match &action {
-        // No node is asked, and no password.
+        // No node is asked, and no password, unless the command needs one.
         RouteAction::New(arguments) => return desk::new(arguments, node.output),
         RouteAction::Build(arguments) => return desk::build(arguments, node.output),
         RouteAction::Test(arguments) => return desk::test(arguments, node.output),
-        RouteAction::Bench(arguments) => return desk::bench(arguments, node.output),
+        RouteAction::Bench(arguments) => return desk::bench(&node, arguments),
         RouteAction::Replay(arguments) => return rollout::replay(&node, arguments),
         _ => HttpClient::of(&node)?,
     };

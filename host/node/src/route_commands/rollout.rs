@@ -97,7 +97,8 @@ pub(super) fn canary(
                 "interval_ms": arguments.interval.as_millis() as u64, "field": arguments.field,
                 "max_failed_per_cent": arguments.max_failed,
                 "max_unroutable_per_cent": arguments.max_unroutable,
-                "max_time_factor": arguments.max_time, "min_calls": arguments.min_calls,
+                "max_time_factor": arguments.max_time, "max_fuel_factor": arguments.max_fuel,
+                "min_calls": arguments.min_calls,
             });
             let path = format!("{}/canary", of(&arguments.name));
             let route = client.send(Method::PUT, &path, RequestBody::Json(body))?;
@@ -121,7 +122,8 @@ pub(super) fn canary(
             let route = client.send(Method::GET, &of(&name), RequestBody::Empty)?;
             let version = &present(&route, "canary")?["version"];
             let path = format!("{}/activate", of(&name));
-            let body = RequestBody::Json(json!({"version": version}));
+            // It was judged by live messages: an older trace has nothing to add.
+            let body = RequestBody::Json(json!({"version": version, "force": true}));
             client.send(Method::POST, &path, body)?;
             done(node.output, &format!("route '{name}': version {version} is active"))
         }

@@ -19,6 +19,10 @@ impl RouteLifePort for RegistryPort {
         Ok(())
     }
 
+    fn module(&self, vhost: &str, name: &str, version: u32) -> Result<Vec<u8>, RoutePortError> {
+        self.routes.module_bytes(&vhost_name(vhost)?, name, version).map_err(refused)
+    }
+
     fn logs(
         &self,
         vhost: &str,

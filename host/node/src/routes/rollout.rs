@@ -124,6 +124,7 @@ impl RouteRolloutPort for RegistryPort {
                 failed_per_cent: settings.max_failed_per_cent,
                 unroutable_per_cent: settings.max_unroutable_per_cent,
                 time_factor: settings.max_time_factor,
+                fuel_factor: settings.max_fuel_factor,
                 calls_min: settings.min_calls,
             },
         };
@@ -210,6 +211,7 @@ pub(super) fn canary_view(canary: CanaryView) -> RouteCanaryView {
             max_failed_per_cent: bounds.failed_per_cent,
             max_unroutable_per_cent: bounds.unroutable_per_cent,
             max_time_factor: bounds.time_factor,
+            max_fuel_factor: bounds.fuel_factor,
             min_calls: bounds.calls_min,
         },
         step: canary.step,
@@ -221,8 +223,8 @@ pub(super) fn canary_view(canary: CanaryView) -> RouteCanaryView {
 }
 
 fn side_view(side: SideView) -> RouteCanarySide {
-    let SideView { calls, failed, unroutable, time_p50_ns } = side;
-    RouteCanarySide { calls, failed, unroutable, time_p50_ns }
+    let SideView { calls, failed, unroutable, time_p50_ns, fuel_p50 } = side;
+    RouteCanarySide { calls, failed, unroutable, time_p50_ns, fuel_p50 }
 }
 
 pub(super) fn end_view(end: RolloutEnd) -> RouteRolloutEnd {

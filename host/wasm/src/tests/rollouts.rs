@@ -19,7 +19,12 @@ fn canary(steps: &[u32]) -> CanarySettings {
         field: None,
         steps: steps.to_vec(),
         interval_ms: 10,
-        bounds: CanaryBounds { calls_min: 10, time_factor: 0.0, ..CanaryBounds::default() },
+        bounds: CanaryBounds {
+            calls_min: 10,
+            time_factor: 0.0,
+            fuel_factor: 0.0,
+            ..CanaryBounds::default()
+        },
     }
 }
 
@@ -102,7 +107,7 @@ fn what_was_not_recorded_is_not_replayed() {
         bindings: None,
     };
     let error = replay(&request).unwrap_err();
-    assert!(error.to_string().contains("reads headers.region, which"), "{error}");
+    assert!(error.to_string().contains("needs headers.region, which"), "{error}");
 }
 
 #[test]
@@ -173,6 +178,31 @@ fn a_canary_that_fails_is_taken_back_and_no_publisher_sees_it() {
     assert_eq!((view.active, view.canary.is_none()), (Some(1), true));
     assert_eq!(publish(&*exchange, "k").unwrap(), [queue(0)]);
     assert_eq!(world.routes.show(&vhost(), "r").unwrap().versions[0].counters.calls, 101);
+}
+
+#[test]
+fn a_canary_that_takes_too_much_fuel_is_taken_back() {
+    let dear = guest(
+        "(local $n i32) (loop $l (br_if $l (i32.lt_u
+           (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const 5000))))
+         i64.const 0x80000000002",
+    );
+    let (world, exchange) = two(&dear.with("(data (i32.const 2048) \"\\91\\00\")"));
+    let bounds = CanaryBounds { fuel_factor: 3.0, ..canary(&[100]).bounds };
+    let settings = CanarySettings { bounds, interval_ms: 60_000, ..canary(&[100]) };
+    world.routes.start_canary(&vhost(), "r", settings).unwrap();
+    assert!(world.routes.advance_rollouts(1).is_empty());
+    // Nine are too few to tell.
+    (0..9).for_each(|_| drop(publish(&*exchange, "k").unwrap()));
+    assert!(world.routes.advance_rollouts(2).is_empty());
+    let seen = world.routes.show(&vhost(), "r").unwrap().canary.unwrap();
+    assert_eq!((seen.candidate.fuel_p50, seen.active.fuel_p50), (None, None));
+    assert_eq!(publish(&*exchange, "k").unwrap(), [queue(0)]);
+    let events = world.routes.advance_rollouts(3);
+    let [RolloutChange::TakenBack(why)] = &[events[0].what.clone()] else { panic!("{events:?}") };
+    assert!(why.starts_with("the median fuel of its decisions is ") && why.contains("3 times"));
+    assert_eq!(world.routes.show(&vhost(), "r").unwrap().active, Some(1));
+    assert_eq!(publish(&*exchange, "k").unwrap(), [queue(0)]);
 }
 
 #[test]
