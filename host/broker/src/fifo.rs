@@ -49,37 +49,37 @@ impl<T: Sequenced> Fifo<T> {
     pub(crate) fn push_back(&mut self, element: T) {
         debug_assert!(self.back().is_none_or(|back| back.sequence() < element.sequence()));
         self.len += 1;
-        if self.rest.is_empty() && self.head.len() < PIECE {
-            // It grows as it is needed: most lists stay short.
-            self.head.push_back(element);
-        } else {
-            self.push_behind(element);
+        if self.rest.back().unwrap_or(&self.head).len() == PIECE {
+            self.add_piece();
         }
+        // A piece grows as it is needed: most lists stay short.
+        self.rest.back_mut().unwrap_or(&mut self.head).push_back(element);
     }
 
-    fn push_behind(&mut self, element: T) {
-        match self.rest.back_mut() {
-            Some(piece) if piece.len() < PIECE => piece.push_back(element),
-            _ => {
-                let spare = self.spare.take();
-                let mut piece = spare.unwrap_or_else(|| VecDeque::with_capacity(PIECE));
-                piece.push_back(element);
-                self.rest.push_back(piece);
-            }
-        }
+    #[cold]
+    fn add_piece(&mut self) {
+        let piece = self.spare.take().unwrap_or_else(|| VecDeque::with_capacity(PIECE));
+        self.rest.push_back(piece);
     }
 
     #[inline]
     pub(crate) fn pop_front(&mut self) -> Option<T> {
-        let element = self.head.pop_front()?;
+        self.pop_front_with(|element| element)
+    }
+
+    /// Makes something of the first element where it stands: a large one is not moved for it.
+    #[inline(always)]
+    pub(crate) fn pop_front_with<R>(&mut self, make: impl FnOnce(T) -> R) -> Option<R> {
+        let made = self.head.pop_front().map(make)?;
         self.len -= 1;
         if self.head.is_empty() && !self.rest.is_empty() {
             self.next_piece();
         }
-        Some(element)
+        Some(made)
     }
 
     /// The head is used up.
+    #[cold]
     fn next_piece(&mut self) {
         let Some(piece) = self.rest.pop_front() else { return };
         self.spare = Some(std::mem::replace(&mut self.head, piece));

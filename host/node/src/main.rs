@@ -5,6 +5,7 @@
 //! wires the crates together and gets out of the way. Configuration files, environment and
 //! signals are known here and nowhere else.
 
+mod allocator;
 mod cli;
 mod clock;
 mod definitions_commands;
@@ -33,7 +34,7 @@ use cli::{Cli, Command, ConfigCommand, SettingsArgs};
 use settings::LoadedSettings;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: allocator::Allocator = allocator::Allocator;
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {

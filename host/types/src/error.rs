@@ -24,6 +24,12 @@ pub struct AmqpError {
     pub explanation: String,
 }
 
+impl From<Box<Self>> for AmqpError {
+    fn from(error: Box<Self>) -> Self {
+        *error
+    }
+}
+
 impl AmqpError {
     /// An error with its explanation.
     pub fn new(code: ReplyCode, explanation: impl Into<String>) -> Self {

@@ -1,38 +1,38 @@
 //! The message: what a publisher sent, shared by every queue that holds it.
 
 use std::fmt;
-use std::sync::Arc;
+use std::mem::MaybeUninit;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
+use triomphe::{Arc, HeaderWithLength, ThinArc, UniqueArc};
 
 use crate::limits::{BODY_INLINE_MAX, SHORT_STRING_MAX};
 use crate::names::Names;
 use crate::properties::{Properties, PropertiesRef};
 use crate::wire::DecodeError;
 
-/// Bytes of a message's block that need no allocation of their own: enough for short names, a
-/// few properties and a body of a few words.
-const BLOCK_INLINE: usize = 88;
-
 /// A message that was published: exchange, routing key, properties, body. Cloning shares it.
 ///
-/// Exchange and routing key stand in one block as the two short strings in which they came and
-/// in which `basic.deliver` needs them again; the properties follow as the bytes of the content
-/// header. A body of at most [`BODY_INLINE_MAX`] bytes ends the block; a longer one is shared by
-/// reference.
+/// It is one allocation: exchange and routing key as the two short strings in which they came and
+/// in which `basic.deliver` needs them again, the properties as the bytes of the content header,
+/// and a body of at most [`BODY_INLINE_MAX`] bytes. A longer body is shared by reference.
 #[derive(Clone)]
-pub struct Message(Arc<Parts>);
+pub struct Message(ThinArc<Head, u8>);
 
-struct Parts {
-    block: SmallVec<[u8; BLOCK_INLINE]>,
-    names_length: u16,
+/// What stands before the names, the properties and the body.
+struct Head {
+    /// [`NEVER`] without the property.
+    expiration_ms: u64,
+    long_body: Option<Box<Bytes>>,
     properties_length: u32,
+    names_length: u16,
     persistent: bool,
     priority: u8,
-    expiration_ms: Option<u64>,
-    long_body: Bytes,
 }
+
+/// More than [`EXPIRATION_MAX_MS`].
+const NEVER: u64 = u64::MAX;
 
 /// Why bytes are no message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -78,19 +78,15 @@ impl Message {
         let expiration_ms = expiration.map(parse_expiration).transpose()?;
 
         let (names, properties) = (names.as_bytes(), properties.as_bytes());
-        let mut block = block_of(names, properties, body.inline());
-        // The two lowest flags mean nothing to us, but "another flags word follows" to a client
-        // that reads the specification to the letter.
-        block[names.len() + 1] &= !0b11;
-        Ok(Self(Arc::new(Parts {
-            block,
-            names_length: names.len() as u16,
+        let head = Head {
+            expiration_ms: expiration_ms.unwrap_or(NEVER),
+            long_body: body.long(),
             properties_length: properties.len() as u32,
+            names_length: names.len() as u16,
             persistent: delivery_mode == Some(2),
             priority: priority.unwrap_or(0),
-            expiration_ms,
-            long_body: body.long(),
-        })))
+        };
+        Ok(Self(allocate(head, [names, properties, body.inline()])))
     }
 
     /// Makes a message of owned properties.
@@ -120,10 +116,9 @@ impl Message {
     ) -> Result<Self, MessageError> {
         let mut bytes = Vec::new();
         properties.encode(&mut bytes);
-        let body = if self.0.long_body.is_empty() {
-            MessageBody::Borrowed(self.body())
-        } else {
-            MessageBody::Shared(self.0.long_body.clone())
+        let body = match self.long_body() {
+            None => MessageBody::Borrowed(self.body()),
+            Some(body) => MessageBody::Shared(body.clone()),
         };
         Self::new(exchange, routing_key, &bytes, body)
     }
@@ -140,69 +135,84 @@ impl Message {
         self.names().routing_key()
     }
 
+    #[inline]
+    fn head(&self) -> &Head {
+        &self.0.header.header
+    }
+
+    /// Where the properties begin and where they end.
+    #[inline]
+    fn properties_range(&self) -> (usize, usize) {
+        let start = usize::from(self.head().names_length);
+        (start, start + self.head().properties_length as usize)
+    }
+
     /// Exchange and routing key as two short strings, the end of a `basic.deliver` method.
     #[inline]
     pub fn names(&self) -> Names<'_> {
-        Names::trusted(&self.0.block[..self.0.names_length.into()])
+        Names::trusted(&self.0.slice[..self.head().names_length.into()])
     }
 
     /// The basic properties.
     #[inline]
     pub fn properties(&self) -> PropertiesRef<'_> {
-        let start = usize::from(self.0.names_length);
-        PropertiesRef::trusted(&self.0.block[start..start + self.0.properties_length as usize])
+        let (start, end) = self.properties_range();
+        PropertiesRef::trusted(&self.0.slice[start..end])
     }
 
     /// The body.
     #[inline]
     pub fn body(&self) -> &[u8] {
-        if self.0.long_body.is_empty() {
-            &self.0.block[usize::from(self.0.names_length) + self.0.properties_length as usize..]
-        } else {
-            &self.0.long_body
+        match &self.head().long_body {
+            None => &self.0.slice[self.properties_range().1..],
+            Some(body) => body,
         }
     }
 
     /// How many bytes the body has.
     #[inline]
     pub fn body_size(&self) -> usize {
-        let before = usize::from(self.0.names_length) + self.0.properties_length as usize;
-        self.0.block.len() - before + self.0.long_body.len()
+        match &self.head().long_body {
+            None => self.0.slice.len() - self.properties_range().1,
+            Some(body) => body.len(),
+        }
     }
 
     /// The body where it is long enough to be shared by reference instead of copied.
     #[inline]
     pub fn long_body(&self) -> Option<&Bytes> {
-        (!self.0.long_body.is_empty()).then_some(&self.0.long_body)
+        self.head().long_body.as_deref()
     }
 
     /// Whether both are one message, shared.
     pub fn is_same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0)
+        self.0.ptr() == other.0.ptr()
     }
 
     /// Whether the delivery mode is 2.
     #[inline]
     pub fn is_persistent(&self) -> bool {
-        self.0.persistent
+        self.head().persistent
     }
 
     /// The priority; 0 when the property is absent.
     #[inline]
     pub fn priority(&self) -> u8 {
-        self.0.priority
+        self.head().priority
     }
 
     /// The message's own time to live, in milliseconds.
     #[inline]
     pub fn expiration_ms(&self) -> Option<u64> {
-        self.0.expiration_ms
+        let expiration_ms = self.head().expiration_ms;
+        (expiration_ms != NEVER).then_some(expiration_ms)
     }
 
     /// Bytes of memory that the message takes, shared by every queue that holds it.
     pub fn memory(&self) -> usize {
-        let heap = if self.0.block.spilled() { self.0.block.capacity() } else { 0 };
-        size_of::<Parts>() + heap + self.0.long_body.len()
+        let long = self.long_body().map_or(0, |body| size_of::<Bytes>() + body.len());
+        // Its count and the block's length stand before it.
+        2 * size_of::<usize>() + size_of::<Head>() + self.0.slice.len() + long
     }
 }
 
@@ -228,11 +238,13 @@ impl MessageBody<'_> {
 
     /// What is shared by reference.
     #[inline]
-    fn long(self) -> Bytes {
+    fn long(&self) -> Option<Box<Bytes>> {
         match self {
-            Self::Borrowed(body) if body.len() > BODY_INLINE_MAX => Bytes::copy_from_slice(body),
-            Self::Shared(body) if body.len() > BODY_INLINE_MAX => body,
-            _ => Bytes::new(),
+            Self::Borrowed(body) if body.len() > BODY_INLINE_MAX => {
+                Some(Box::new(Bytes::copy_from_slice(body)))
+            }
+            Self::Shared(body) if body.len() > BODY_INLINE_MAX => Some(Box::new(body.clone())),
+            _ => None,
         }
     }
 }
@@ -260,25 +272,28 @@ fn put_name(
     Ok(())
 }
 
-/// The block of a message, in one allocation or none.
+/// Puts a message's parts where they stay: every byte is written once.
 #[inline]
-fn block_of(names: &[u8], properties: &[u8], body: &[u8]) -> SmallVec<[u8; BLOCK_INLINE]> {
+#[expect(unsafe_code, reason = "a buffer to copy from would cost a second copy of each message")]
+fn allocate(head: Head, [names, properties, body]: [&[u8]; 3]) -> ThinArc<Head, u8> {
     let size = names.len() + properties.len() + body.len();
-    if size <= BLOCK_INLINE {
-        let mut block = [0; BLOCK_INLINE];
-        let (first, rest) = block.split_at_mut(names.len());
-        let (second, rest) = rest.split_at_mut(properties.len());
-        first.copy_from_slice(names);
-        second.copy_from_slice(properties);
-        rest[..body.len()].copy_from_slice(body);
-        SmallVec::from_buf_and_len(block, size)
-    } else {
-        let mut block = Vec::with_capacity(size);
-        block.extend_from_slice(names);
-        block.extend_from_slice(properties);
-        block.extend_from_slice(body);
-        SmallVec::from_vec(block)
+    let head = HeaderWithLength::new(head, size);
+    let mut parts = UniqueArc::from_header_and_uninit_slice(head, size);
+    let (first, rest) = parts.slice.split_at_mut(names.len());
+    let (second, third) = rest.split_at_mut(properties.len());
+    first.write_copy_of_slice(names);
+    second.write_copy_of_slice(properties);
+    third.write_copy_of_slice(body);
+    // The two lowest flags mean nothing to us, but "another flags word follows" to a client that
+    // reads the specification to the letter.
+    if let ([_, low, ..], [_, flags, ..]) = (second, properties) {
+        *low = MaybeUninit::new(flags & !0b11);
     }
+    // SAFETY: the head is written when it is allocated, and the slice is made of `first`, `second`
+    // and `third`, each of which was written from its first byte to its last
+    // (`write_copy_of_slice` panics where the lengths differ).
+    let parts = unsafe { parts.assume_init_slice_with_header() };
+    Arc::into_thin(parts.shareable())
 }
 
 fn parse_expiration(text: &str) -> Result<u64, MessageError> {
@@ -310,6 +325,7 @@ mod tests {
             assert_eq!(message.properties().to_owned(), properties);
             assert_eq!(message.body(), body);
             assert!(message.is_persistent());
+            assert_eq!(message.long_body().is_some(), length > BODY_INLINE_MAX);
         }
     }
 

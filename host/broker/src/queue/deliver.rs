@@ -41,7 +41,7 @@ impl Queue {
     }
 
     /// Hands the next message to the next consumer in turn, where there are both.
-    #[inline]
+    #[inline(always)]
     pub fn next_delivery(&mut self, now_ms: u64) -> Option<(ConsumerId, Delivery)> {
         if self.ready.len() == 0 || !self.consumers.has_room() {
             return None;
@@ -51,12 +51,16 @@ impl Queue {
         // in the log alone has to be read first.
         self.ready.front()?.message.as_ref()?;
         let (consumer, no_ack) = self.consumers.take_turn()?;
-        let mut entry = self.ready.pop()?;
-        let message = entry.message.take()?;
-        let count =
-            if no_ack { &mut self.counts.delivered_no_ack } else { &mut self.counts.delivered };
-        *count += 1;
-        Some((consumer, self.hand_out(entry, message, Some(consumer), no_ack)))
+        let delivery = if no_ack {
+            self.counts.delivered_no_ack += 1;
+            self.give_away()?
+        } else {
+            self.counts.delivered += 1;
+            let mut entry = self.ready.pop()?;
+            let message = entry.message.take()?;
+            self.hand_out(entry, message, Some(consumer))
+        };
+        Some((consumer, delivery))
     }
 
     /// Whether a call of [`Queue::next_delivery`] may find something.
@@ -114,11 +118,15 @@ impl Queue {
         self.unused_since_ms = now_ms;
         self.expire_before(now_ms);
         self.ready.front()?.message.as_ref()?;
-        let mut entry = self.ready.pop()?;
-        let message = entry.message.take()?;
-        let count = if no_ack { &mut self.counts.fetched_no_ack } else { &mut self.counts.fetched };
-        *count += 1;
-        let delivery = self.hand_out(entry, message, None, no_ack);
+        let delivery = if no_ack {
+            self.counts.fetched_no_ack += 1;
+            self.give_away()?
+        } else {
+            self.counts.fetched += 1;
+            let mut entry = self.ready.pop()?;
+            let message = entry.message.take()?;
+            self.hand_out(entry, message, None)
+        };
         Some((delivery, self.ready.len() as u64))
     }
 
@@ -131,33 +139,37 @@ impl Queue {
         purged
     }
 
+    /// The next message leaves for good.
+    #[inline(always)]
+    fn give_away(&mut self) -> Option<Delivery> {
+        let queue = self.id;
+        let delivery = self.ready.pop_with(|entry| {
+            let Entry { sequence, expires_at_ms, stored, redelivered, .. } = entry;
+            let place = Place { sequence, expires_at_ms, stored };
+            Some(Delivery { queue, id: None, message: entry.message?, redelivered, place })
+        })??;
+        self.forget(delivery.place.sequence);
+        self.note_left(delivery.place.sequence, delivery.place.stored);
+        self.counts.redelivered += u64::from(delivery.redelivered);
+        Some(delivery)
+    }
+
+    /// A message leaves to be settled.
     #[inline]
     fn hand_out(
         &mut self,
         mut entry: Entry,
         message: Message,
         consumer: Option<ConsumerId>,
-        no_ack: bool,
     ) -> Delivery {
-        let redelivered = entry.redelivered;
-        let place = Place {
-            sequence: entry.sequence,
-            expires_at_ms: entry.expires_at_ms,
-            stored: entry.stored,
-        };
-        if no_ack {
-            self.forget(entry.sequence);
-            self.note_left(entry.sequence, entry.stored);
-        } else {
-            self.note_handed_out(&entry);
-        }
+        let Entry { sequence, expires_at_ms, stored, redelivered, .. } = entry;
+        let place = Place { sequence, expires_at_ms, stored };
+        self.note_handed_out(&entry);
         self.counts.redelivered += u64::from(redelivered);
-        let id = (!no_ack).then(|| {
-            if self.keeps_in_memory(&entry) {
-                entry.message = Some(message.clone());
-            }
-            self.put_unacked(entry, consumer)
-        });
+        if self.keeps_in_memory(&entry) {
+            entry.message = Some(message.clone());
+        }
+        let id = Some(self.put_unacked(entry, consumer));
         Delivery { queue: self.id, id, message, redelivered, place }
     }
 

@@ -137,14 +137,11 @@ impl Ready {
 
     /// Takes the message of that sequence out, wherever it stands.
     pub(super) fn remove(&mut self, sequence: u64) -> Option<Entry> {
-        let removed = self.lanes.iter_mut().enumerate().find_map(|(index, lane)| {
-            let entry = match lane.fresh.remove(sequence) {
-                None => lane.returned.remove(&sequence),
-                found => found,
-            };
-            entry.map(|entry| (index, entry))
+        let removed = self.lanes.iter_mut().find_map(|lane| match lane.fresh.remove(sequence) {
+            None => lane.returned.remove(&sequence),
+            found => found,
         });
-        self.uncount(removed)
+        removed.inspect(|entry| self.uncount(Sums::of(entry)))
     }
 
     /// Bytes of the bodies.
@@ -191,27 +188,33 @@ impl Ready {
         }
     }
 
-    #[inline]
     pub(super) fn pop(&mut self) -> Option<Entry> {
-        if self.len == 0 {
-            return None;
-        }
-        let popped = match &mut self.lanes[..] {
-            [only] => only.pop().map(|entry| (0, entry)),
+        self.pop_with(|entry| entry)
+    }
+
+    /// Takes the next message out, and makes something of it where it stands.
+    #[inline(always)]
+    pub(super) fn pop_with<R>(&mut self, make: impl FnOnce(Entry) -> R) -> Option<R> {
+        let (made, sums) = match &mut self.lanes[..] {
+            [only] if only.returned.is_empty() => only.fresh.pop_front_with(|entry| {
+                let sums = Sums::of(&entry);
+                (make(entry), sums)
+            })?,
             lanes => {
-                let mut lanes = lanes.iter_mut().enumerate().rev();
-                lanes.find_map(|(index, lane)| lane.pop().map(|entry| (index, entry)))
+                let entry = lanes.iter_mut().rev().find_map(Lane::pop)?;
+                let sums = Sums::of(&entry);
+                (make(entry), sums)
             }
         };
-        self.uncount(popped)
+        self.uncount(sums);
+        Some(made)
     }
 
     /// The message at the head of each lane, for expiry, which looks at heads only.
     pub(super) fn pop_head_if(&mut self, mut due: impl FnMut(&Entry) -> bool) -> Option<Entry> {
-        let mut lanes = self.lanes.iter_mut().enumerate();
-        let (index, lane) = lanes.find(|(_, lane)| lane.front().is_some_and(&mut due))?;
-        let popped = lane.pop().map(|entry| (index, entry));
-        self.uncount(popped)
+        let mut lanes = self.lanes.iter_mut();
+        let popped = lanes.find(|lane| lane.front().is_some_and(&mut due))?.pop();
+        popped.inspect(|entry| self.uncount(Sums::of(entry)))
     }
 
     /// Whether some message expires one day.
@@ -239,23 +242,44 @@ impl Ready {
 
     #[inline]
     fn count(&mut self, entry: &Entry) -> &mut Lane {
+        let sums = Sums::of(entry);
         self.len += 1;
-        self.bytes += u64::from(entry.body_size);
-        self.resident += entry.memory();
-        self.expiring += usize::from(entry.expires_at_ms != u64::MAX);
-        let lane = &mut self.lanes[usize::from(entry.lane)];
-        lane.away += usize::from(entry.is_away());
+        self.bytes += sums.bytes;
+        self.resident += sums.resident;
+        self.expiring += usize::from(sums.expires);
+        let lane = &mut self.lanes[usize::from(sums.lane)];
+        lane.away += usize::from(sums.is_away);
         lane
     }
 
     #[inline]
-    fn uncount(&mut self, taken: Option<(usize, Entry)>) -> Option<Entry> {
-        let (lane, entry) = taken?;
+    fn uncount(&mut self, sums: Sums) {
         self.len -= 1;
-        self.bytes -= u64::from(entry.body_size);
-        self.resident -= entry.memory();
-        self.expiring -= usize::from(entry.expires_at_ms != u64::MAX);
-        self.lanes[lane].away -= usize::from(entry.is_away());
-        Some(entry)
+        self.bytes -= sums.bytes;
+        self.resident -= sums.resident;
+        self.expiring -= usize::from(sums.expires);
+        self.lanes[usize::from(sums.lane)].away -= usize::from(sums.is_away);
+    }
+}
+
+/// What an entry adds to the sums.
+struct Sums {
+    bytes: u64,
+    resident: u64,
+    expires: bool,
+    lane: u8,
+    is_away: bool,
+}
+
+impl Sums {
+    #[inline]
+    fn of(entry: &Entry) -> Self {
+        Self {
+            bytes: u64::from(entry.body_size),
+            resident: entry.memory(),
+            expires: entry.expires_at_ms != u64::MAX,
+            lane: entry.lane,
+            is_away: entry.is_away(),
+        }
     }
 }

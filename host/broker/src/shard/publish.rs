@@ -45,7 +45,7 @@ pub enum PublishOutcome {
     /// No queue was bound for it.
     Unroutable,
     /// A route failed, and the exchange's policy keeps it from every queue.
-    Failed(RouteFailure),
+    Failed(Box<RouteFailure>),
 }
 
 /// Puts messages into queues: at once into those of its own shard, by batch into the others.
@@ -53,12 +53,13 @@ pub trait Publisher {
     /// Routes one message and puts it into its queues.
     ///
     /// # Errors
-    /// `PRECONDITION_FAILED` (406) where the headers `CC` or `BCC` are no arrays of texts.
+    /// `PRECONDITION_FAILED` (406) where the headers `CC` or `BCC` are no arrays of texts. Boxed,
+    /// since the answer to every message is handed through.
     fn publish(
         &mut self,
         options: &PublishOptions<'_>,
         message: Message,
-    ) -> Result<PublishOutcome, AmqpError>;
+    ) -> Result<PublishOutcome, Box<AmqpError>>;
 
     /// The queues that the last message was routed to.
     fn last_routed(&self) -> &[QueueId];
@@ -81,7 +82,7 @@ pub(super) enum Routed {
     /// To the queues in the walk, and to requesters.
     To(Copies),
     Nowhere,
-    Failed(RouteFailure),
+    Failed(Box<RouteFailure>),
 }
 
 type Requesters = SmallVec<[Requester; 1]>;
@@ -131,7 +132,7 @@ impl Publisher for Shard {
         &mut self,
         options: &PublishOptions<'_>,
         message: Message,
-    ) -> Result<PublishOutcome, AmqpError> {
+    ) -> Result<PublishOutcome, Box<AmqpError>> {
         let mut walk = self.walk.take().unwrap_or_default();
         let outcome = self.publish_by(&mut walk, options, message);
         self.walk = Some(walk);
@@ -154,9 +155,10 @@ impl Shard {
         walk: &mut Walk,
         options: &PublishOptions<'_>,
         message: Message,
-    ) -> Result<PublishOutcome, AmqpError> {
+    ) -> Result<PublishOutcome, Box<AmqpError>> {
         let (replies, now_ms) = (self.broker.replies(), self.now_ms);
-        let beside = walk_from(walk, replies, now_ms, options, &message, Keys::All)?;
+        let mut beside = Beside::default();
+        walk_from(walk, replies, now_ms, options, &message, Keys::All, &mut beside)?;
         if let (Some(queue), true) = (walk.only_queue(), beside.is_nothing()) {
             // Nearly every message: one queue gets it as it came.
             return Ok(match self.dispatch(queue, message, options) {
@@ -323,7 +325,7 @@ impl Publisher for RemotePublisher {
         &mut self,
         options: &PublishOptions<'_>,
         message: Message,
-    ) -> Result<PublishOutcome, AmqpError> {
+    ) -> Result<PublishOutcome, Box<AmqpError>> {
         let (replies, now_ms) = (self.broker.replies(), self.broker.now_ms());
         let routed = route(&mut self.walk, replies, now_ms, options, message, Keys::All)?;
         each_reply(&routed, |to, message| {
@@ -384,12 +386,14 @@ pub(super) fn route(
     options: &PublishOptions<'_>,
     message: Message,
     keys: Keys,
-) -> Result<Routed, AmqpError> {
-    let beside = walk_from(walk, replies, now_ms, options, &message, keys)?;
-    routed(walk, message, beside)
+) -> Result<Routed, Box<AmqpError>> {
+    let mut beside = Beside::default();
+    walk_from(walk, replies, now_ms, options, &message, keys, &mut beside)?;
+    Ok(routed(walk, message, beside)?)
 }
 
 /// What a message has to do with beside the queues that the walk found.
+#[derive(Default)]
 struct Beside {
     /// It has a header `BCC`.
     has_bcc: bool,
@@ -398,6 +402,7 @@ struct Beside {
 }
 
 impl Beside {
+    #[inline]
     fn is_nothing(&self) -> bool {
         !self.has_bcc && self.requesters.is_empty()
     }
@@ -408,7 +413,9 @@ fn routed(walk: &Walk, message: Message, beside: Beside) -> Result<Routed, AmqpE
     let Beside { has_bcc, requesters } = beside;
     let original = (!walk.waiting().is_empty()).then(|| message.clone());
     let message = match walk.failure() {
-        Some(failure) if !walk.is_diverted() => return Ok(Routed::Failed(failure.clone())),
+        Some(failure) if !walk.is_diverted() => {
+            return Ok(Routed::Failed(Box::new(failure.clone())));
+        }
         _ if walk.queues().is_empty() && original.is_none() && requesters.is_empty() => {
             return Ok(Routed::Nowhere);
         }
@@ -419,7 +426,7 @@ fn routed(walk: &Walk, message: Message, beside: Beside) -> Result<Routed, AmqpE
     Ok(Routed::To(Copies { message, original, requesters }))
 }
 
-/// Walks the exchanges, and has those keep the message that do.
+/// Walks the exchanges, has those keep the message that do, and fills in `beside`, which is empty.
 #[inline]
 fn walk_from(
     walk: &mut Walk,
@@ -428,12 +435,14 @@ fn walk_from(
     options: &PublishOptions<'_>,
     message: &Message,
     which: Keys,
-) -> Result<Beside, AmqpError> {
+    beside: &mut Beside,
+) -> Result<(), Box<AmqpError>> {
     let properties = message.properties();
     let mut keys: SmallVec<[&str; 4]> = SmallVec::new();
     keys.push(message.routing_key());
-    let has_bcc =
-        which == Keys::All && !properties.is_empty() && sender_selected(properties, &mut keys)?;
+    if which == Keys::All && !properties.is_empty() {
+        beside.has_bcc = sender_selected(properties, &mut keys)?;
+    }
     let header = Header {
         vhost: &options.topology.vhost,
         exchange: message.exchange(),
@@ -445,20 +454,19 @@ fn walk_from(
         random: walk.next_random(),
     };
     walk.resolve(options.topology, options.exchange, &header, options.confirm.is_some());
-    let mut requesters = Requesters::new();
     // Only a key that names no queue can be a reply address.
     if options.exchange.name.is_default() && walk.queues().len() < keys.len() {
         let addresses = keys.iter().filter(|key| is_reply_address(key));
-        requesters.extend(addresses.filter_map(|address| replies.find(address)));
+        beside.requesters.extend(addresses.filter_map(|address| replies.find(address)));
     }
     if !walk.retaining().is_empty() {
-        let kept = if has_bcc { without_bcc(message)? } else { message.clone() };
+        let kept = if beside.has_bcc { without_bcc(message)? } else { message.clone() };
         let exchanges = walk.retaining().iter().filter_map(|&id| options.topology.exchange(id));
         for retention in exchanges.filter_map(|exchange| exchange.retention.as_ref()) {
             retention.retain(&kept, &keys);
         }
     }
-    Ok(Beside { has_bcc, requesters })
+    Ok(())
 }
 
 /// Adds the routing keys of the headers `CC` and `BCC`, and says whether there is a `BCC`, which

@@ -85,7 +85,7 @@ impl Publishing {
             Err(error) => Attempt::Done(Err(error)),
             Ok(PublishOutcome::Failed(failure)) => {
                 self.api.broker.counters().messages_route_failed.add(1);
-                Attempt::Done(Err(ApiError::route_failed(failure)))
+                Attempt::Done(Err(ApiError::route_failed(*failure)))
             }
             Ok(PublishOutcome::Unroutable) if mandatory => {
                 self.api.broker.counters().messages_unroutable_returned.add(1);
@@ -143,7 +143,7 @@ impl Publishing {
             let origin = Origin { user, ..Origin::default() };
             return Ok(publish_traced(&mut self.publisher, &options, &origin, message)?);
         }
-        Ok(self.publisher.publish(&options, message)?)
+        Ok(self.publisher.publish(&options, message).map_err(|error| *error)?)
     }
 
     /// A publisher may not write another one's name into its messages (RabbitMQ).

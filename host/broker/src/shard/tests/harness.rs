@@ -165,7 +165,7 @@ impl World {
         shard.tick();
         let outcome = shard.publish(&options, message);
         shard.flush();
-        outcome
+        Ok(outcome?)
     }
 
     pub(super) fn publish(&mut self, exchange: &str, key: &str, body: &str) -> PublishOutcome {
