@@ -35,6 +35,11 @@ const NOBODY: &str = "none";
 
 /// Runs the node until it is told to stop.
 pub(crate) fn run(settings: Settings) -> anyhow::Result<()> {
+    // A huge page stays as long as one byte of it is in use; what a message costs is the same
+    // without them.
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        tracing::debug!(%error, "the node runs with transparent huge pages");
+    }
     // This thread serves HTTP and accepts for the shards, which have runtimes of their own.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
