@@ -31,6 +31,7 @@ mod metadata_log;
 mod paging;
 mod perf_command;
 mod policies;
+mod reclaim;
 mod restart;
 mod routes;
 mod shards;

@@ -113,6 +113,17 @@ impl<T: Sequenced> Fifo<T> {
         self.head.iter().chain(self.rest.iter().flatten())
     }
 
+    /// Those of that sequence and later.
+    pub(crate) fn iter_from(&self, sequence: u64) -> impl Iterator<Item = &T> {
+        let is_before =
+            |piece: &VecDeque<T>| piece.back().is_none_or(|last| last.sequence() < sequence);
+        let head = (!is_before(&self.head)).then_some(&self.head);
+        let pieces = self.rest.range(self.rest.partition_point(is_before)..);
+        // Only the first of them holds earlier ones.
+        let all = head.into_iter().chain(pieces).flatten();
+        all.skip_while(move |element| element.sequence() < sequence)
+    }
+
     /// The piece of that number; the head is 0.
     fn piece_mut(&mut self, piece: usize) -> Option<&mut VecDeque<T>> {
         match piece.checked_sub(1) {
@@ -187,6 +198,9 @@ mod tests {
                 prop_assert_eq!(fifo.back(), model.keys().next_back());
             }
             prop_assert!(fifo.iter().eq(model.keys()));
+            for from in [0, 1, next / 3, next / 2, next.saturating_sub(1), next] {
+                prop_assert!(fifo.iter_from(from).eq(model.range(from..).map(|(n, ())| n)));
+            }
         }
     }
 }

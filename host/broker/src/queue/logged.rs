@@ -57,6 +57,14 @@ pub(super) struct QueueLog {
     purged: Option<Purged>,
 }
 
+/// Where a look through a queue's messages goes on: those that wait for their ack by their keys,
+/// then those that are ready by their sequences, one part after the other.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ScanPlace {
+    part: usize,
+    from: u64,
+}
+
 impl Queue {
     /// Has the queue keep its persistent messages in the log, under this id.
     pub(crate) fn with_log(mut self, uid: QueueUid) -> Self {
@@ -226,14 +234,44 @@ impl Queue {
         self.ready.stored().into_iter().chain(unacked).chain(dead).collect()
     }
 
-    /// The messages whose records stand in `segment`: offset there, sequence here.
-    pub(crate) fn stored_in(&self, segment: u32) -> Vec<(u32, u64)> {
-        let unacked = self.unacked.iter().map(|(_, unacked)| &unacked.entry);
-        let stored = self.ready.iter().chain(unacked).map(|entry| (entry.stored, entry.sequence));
-        stored
-            .filter(|(stored, _)| stored.position.size > 0 && stored.position.segment == segment)
-            .map(|(stored, sequence)| (stored.position.offset, sequence))
-            .collect()
+    /// Looks from `place` on at as many messages as are `left`, and tells those whose records stand
+    /// in `segment`: offset there, sequence here. Answers where to go on; None at the end.
+    pub(crate) fn stored_in(
+        &self,
+        segment: u32,
+        place: ScanPlace,
+        left: &mut usize,
+        mut each: impl FnMut(u32, u64),
+    ) -> Option<ScanPlace> {
+        let mut look = |entry: &Entry| {
+            let position = entry.stored.position;
+            if position.size > 0 && position.segment == segment {
+                each(position.offset, entry.sequence);
+            }
+        };
+        let ScanPlace { mut part, mut from } = place;
+        if part == 0 {
+            let unacked = self.unacked.iter().skip_while(|(key, _)| (*key as u64) < from);
+            for (key, unacked) in unacked {
+                if *left == 0 {
+                    return Some(ScanPlace { part, from: key as u64 });
+                }
+                *left -= 1;
+                look(&unacked.entry);
+            }
+            (part, from) = (1, 0);
+        }
+        while let Some(entries) = self.ready.part_from(part - 1, from) {
+            for entry in entries {
+                if *left == 0 {
+                    return Some(ScanPlace { part, from: entry.sequence });
+                }
+                *left -= 1;
+                look(entry);
+            }
+            (part, from) = (part + 1, 0);
+        }
+        None
     }
 
     /// A message that has a record, and how its record names it.

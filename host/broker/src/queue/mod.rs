@@ -38,7 +38,7 @@ pub use settle::Settlement;
 use consumers::Consumers;
 use deduplication::Deduplication;
 use logged::QueueLog;
-pub(crate) use logged::{Kept, Stored};
+pub(crate) use logged::{Kept, ScanPlace, Stored};
 use paging::Paging;
 use ready::Ready;
 

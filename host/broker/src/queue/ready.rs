@@ -107,6 +107,21 @@ impl Ready {
         self.lanes.iter().flat_map(|lane| lane.returned.values().chain(lane.fresh.iter()))
     }
 
+    /// A part of the messages, those from a sequence on, in its order; None behind the last part.
+    pub(super) fn part_from(
+        &self,
+        part: usize,
+        sequence: u64,
+    ) -> Option<impl Iterator<Item = &Entry>> {
+        let lane = self.lanes.get(part / 2)?;
+        let (returned, fresh) = match part % 2 {
+            0 => (Some(lane.returned.range(sequence..)), None),
+            _ => (None, Some(lane.fresh.iter_from(sequence))),
+        };
+        let returned = returned.into_iter().flatten().map(|(_, entry)| entry);
+        Some(returned.chain(fresh.into_iter().flatten()))
+    }
+
     /// Every message in the order in which they are popped.
     pub(super) fn in_order(&self) -> impl Iterator<Item = &Entry> {
         self.lanes.iter().rev().flat_map(Lane::iter)

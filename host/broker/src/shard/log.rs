@@ -1,5 +1,5 @@
-//! The shard's side of the node's log: what it journals in a batch, which confirms wait for the
-//! disk, and how it makes room.
+//! The shard's side of the node's log: what it journals in a batch, and which confirms wait for the
+//! disk.
 
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
@@ -9,15 +9,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use shunt_storage::RecordPosition;
 use shunt_types::{Message, ShardId};
 
+use super::evacuation::Evacuating;
 use super::{Shard, Slot};
 use crate::broker::Broker;
-use crate::durable::{Evacuation, Journal, Left, Target, Usage, Written, share};
+use crate::durable::{Journal, Left, Target, Usage, Written, share};
 use crate::ports::{ConfirmSink, Confirmation};
 use crate::shard::Task;
-
-/// Bytes of messages that one step of an evacuation writes again, so that publishers hardly
-/// notice it.
-const EVACUATED_AT_ONCE: usize = 1024 * 1024;
 
 /// Publishers that wait: the token of each publish, and where its answer goes.
 type Waiting = Vec<(u64, Arc<dyn ConfirmSink>)>;
@@ -34,8 +31,8 @@ pub(super) struct ShardLog {
     unsynced: VecDeque<(u64, Waiting)>,
     /// The position of the last batch that was handed to the log.
     last_position: u64,
-    /// What is still to be moved out of a segment: queue's slot, sequence.
-    evacuating: VecDeque<(u32, u64)>,
+    /// The segment that is being made empty, if one is.
+    pub(super) evacuation: Option<Evacuating>,
 }
 
 impl Shard {
@@ -153,6 +150,7 @@ impl Shard {
                 answer(waiting, true);
             }
         }
+        self.go_on_evacuating();
     }
 
     /// The log has failed: what waits for it is refused.
@@ -205,66 +203,6 @@ impl Shard {
     /// Journals that a dead message left, once its letter is in every queue that it went to.
     pub(super) fn left_as_letter(&mut self, left: Left) {
         self.log.left(&left);
-    }
-
-    /// Gives space back, or begins to make some. Now and then, by one shard.
-    pub fn reclaim(&mut self) {
-        let broker = self.broker.clone();
-        let Some(log) = broker.message_log() else { return };
-        let segments = log.segments();
-        let advice = broker.usage().advise(&segments);
-        match advice {
-            Evacuation::None => {}
-            Evacuation::Remove(number) => log.remove_through(number),
-            Evacuation::Move(segment) if broker.begin_evacuation() => {
-                let shards = Arc::new(AtomicUsize::new(broker.shard_count().into()));
-                for shard in 0..broker.shard_count() {
-                    let shards = shards.clone();
-                    broker.inbox(ShardId(shard)).post(Task::Call(Box::new(move |shard| {
-                        shard.evacuate(segment);
-                        shard.evacuate_some(shards);
-                    })));
-                }
-            }
-            Evacuation::Move(_) => {}
-        }
-    }
-
-    /// Lists what of this shard's queues lives in a segment.
-    fn evacuate(&mut self, segment: u32) {
-        self.append_journal();
-        let mut found = Vec::new();
-        for (index, slot) in (0u32..).zip(&self.slots) {
-            let Some(slot) = slot else { continue };
-            let stored = slot.queue.stored_in(segment);
-            found.extend(stored.into_iter().map(|(offset, sequence)| (offset, index, sequence)));
-        }
-        // In the order of the log, so that what shared a record shares one again.
-        found.sort_unstable();
-        let moved = found.into_iter().map(|(_, index, sequence)| (index, sequence));
-        self.log.evacuating = moved.collect();
-    }
-
-    /// Writes a part of it again, and goes on later; the last shard to finish ends it.
-    fn evacuate_some(&mut self, shards: Arc<AtomicUsize>) {
-        let mut moved = Vec::new();
-        let mut bytes = 0;
-        while bytes < EVACUATED_AT_ONCE
-            && let Some((index, sequence)) = self.log.evacuating.pop_front()
-        {
-            let Some(Some(slot)) = self.slots.get_mut(index as usize) else { continue };
-            let Some(kept) = slot.queue.record_of(sequence) else { continue };
-            bytes += kept.stored.position.size as usize;
-            moved.push((index, kept));
-        }
-        self.write_again(moved);
-        self.append_journal();
-        if !self.log.evacuating.is_empty() {
-            let next = Task::Call(Box::new(move |shard: &mut Shard| shard.evacuate_some(shards)));
-            self.broker.inbox(self.id).post(next);
-        } else if shards.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.broker.finish_evacuation();
-        }
     }
 }
 

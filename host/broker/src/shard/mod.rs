@@ -6,6 +6,7 @@
 
 mod dead_letter;
 mod delayed;
+mod evacuation;
 mod inbox;
 mod log;
 mod paging;
