@@ -1,23 +1,31 @@
 #!/usr/bin/env bash
-# The table of docs/performance.md: every scenario against Debian's RabbitMQ (see
-# scripts/rabbitmq-peer.sh) on this machine, in pairs, with the ratio that is aimed at.
+# Every figure of docs/performance.md: each scenario against Debian's RabbitMQ (see
+# scripts/rabbitmq-peer.sh) on this machine, in pairs, with the ratio that is aimed at; what
+# declared things cost; the plots.
 #
-#   scripts/figures.sh [FOLDER]      JSON of each comparison into FOLDER (default: figures), and a
-#                                    table on standard output
+#   scripts/figures.sh [FOLDER]      JSON of each run, figures.md with the tables, and the plots
+#                                    into FOLDER (default: figures); the tables on standard output
 #
-#   PAIRS=5 SECONDS_EACH=3           how often, and how long each run measures
-#   ONLY=topic                       only the scenarios whose name contains this
+#   PAIRS=3 SECONDS_EACH=2           how often each comparison runs, and how long it measures
+#   PLOT_PAIRS=1 PLOT_SECONDS=1      the same for the points of the plots; PLOT_PAIRS=0 for none
+#   SCALE=1                          in which part of 1 000 000 bindings, 100 000 queues, 10 000 and
+#                                    2 000 connections: 10 for a tenth, 0 for none of it
+#   ONLY=topic                       only the rows and plots whose name contains this
 #   SHUNT=target/release/shunt       the binary
 #   PORT=5681                        the first of the ports that are used
 #
-# Both brokers run while the other is measured; an idle one costs next to nothing. Run it on a
-# quiet machine: about 20 minutes.
+# With these it takes about 15 minutes, and 4 more with each further pair. Both brokers run while the other is
+# measured; an idle one costs next to nothing. Run it on a quiet machine. What could not be measured
+# is named on standard error, and everything else goes on.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 out=${1:-figures}
-pairs=${PAIRS:-5}
-seconds=${SECONDS_EACH:-3}
+pairs=${PAIRS:-3}
+seconds=${SECONDS_EACH:-2}
+plot_pairs=${PLOT_PAIRS:-1}
+plot_seconds=${PLOT_SECONDS:-1}
+scale=${SCALE:-1}
 only=${ONLY:-}
 shunt=${SHUNT:-${CARGO_TARGET_DIR:-target}/release/shunt}
 port=${PORT:-5681}
@@ -25,27 +33,48 @@ peer_port=$((port + 2))
 mkdir -p "$out"
 
 folder=$(mktemp -d)
+broker=
 peer() {
     SHUNT_PEER_AMQP_PORT=$peer_port SHUNT_PEER_PLUGINS=rabbitmq_consistent_hash_exchange \
         scripts/rabbitmq-peer.sh "$@"
 }
+stop_shunt() {
+    [ -z "$broker" ] || { kill "$broker" && wait "$broker"; } 2>/dev/null || true
+    broker=
+}
 stop() {
-    kill "$broker" 2>/dev/null || true
+    stop_shunt
     peer stop >/dev/null 2>&1 || true
     rm -rf "$folder"
 }
-env -i "$shunt" --data-dir "$folder/data" --amqp-listen "127.0.0.1:$port" --http-listen "127.0.0.1:$((port + 10000))" \
-    --log-level warn >"$folder/log" &
-broker=$!
 trap stop EXIT
-until grep -q 'is ready' "$folder/log"; do
-    kill -0 "$broker" || exit 1
-    sleep 0.1
-done
-peer start >/dev/null
 
+# A node on an empty folder; how long it took to be ready, in ms.
+start_shunt() {
+    stop_shunt
+    # The log too: a line that says "ready" must be this node's.
+    rm -rf "$folder/data" "$folder/log"
+    : >"$folder/log"
+    local begin
+    begin=$(date +%s%N)
+    env -i "$shunt" --data-dir "$folder/data" --amqp-listen "127.0.0.1:$port" \
+        --http-listen "127.0.0.1:$((port + 10000))" --log-level error >>"$folder/log" 2>&1 &
+    broker=$!
+    until grep -q 'is ready' "$folder/log"; do
+        kill -0 "$broker" || { cat "$folder/log" >&2; exit 1; }
+        sleep 0.005
+    done
+    ready_ms=$((($(date +%s%N) - begin) / 1000000))
+}
+
+ulimit -n "$(ulimit -Hn)"
+start_shunt
+peer start >/dev/null
 a=amqp://127.0.0.1:$port
 b=amqp://127.0.0.1:$peer_port
+exec > >(tee "$out/figures.md")
+
+wanted() { [[ $1 == *"$only"* ]]; }
 
 # name, target, measure, options of both: one line of the table.
 row() {
@@ -54,25 +83,31 @@ row() {
     compare "$name" "$target" "$measure" "$a" "$b" "$@"
 }
 
+# The same with the two sides.
 compare() {
     local name=$1 target=$2 measure=$3 left=$4 right=$5
     shift 5
-    [[ $name == *"$only"* ]] || return 0
+    wanted "$name" || return 0
     local file=$out/${name//[^a-zA-Z0-9]/-}.json
-    if ! "$shunt" perf compare --pairs "$pairs" --output json "$left" "$right" \
-        -z "$seconds" -i 0 "$@" >"$file" 2>"$folder/said"; then
-        echo "$name: $(tail -n 1 "$folder/said")" >&2
-        return 0
+    if "$shunt" perf compare --pairs "$pairs" --output json "$left" "$right" \
+        -z "$seconds" --warmup 0.5 -i 0 "$@" >"$file" 2>"$folder/said"; then
+        python3 scripts/plots.py row "$name" "$target" "$measure" "$file" || said "$name"
+    else
+        said "$name"
     fi
-    python3 scripts/plots.py row "$name" "$target" "$measure" "$file"
 }
 
-printf '| scenario | Shunt | RabbitMQ | ratio (lowest to highest) | at least | broker, µs per message |\n|---|---|---|---|---|---|\n'
+said() { echo "$1: $(tail -n 1 "$folder/said")" >&2; }
+
+printf '%s, %s, %s, %s pairs of %s s; ready on an empty folder in %s ms\n\n' "$(date -u +%F)" \
+    "$(sed -n 's/^model name.*: //p;T;q' /proc/cpuinfo) × $(nproc)" "Linux $(uname -r)" \
+    "$pairs" "$seconds" "$ready_ms"
+printf '| scenario | Shunt | RabbitMQ | ratio (lowest to highest) | aim | broker, µs per message |\n|---|---|---|---|---|---|\n'
 rate=received_per_s
 row 'direct, 16 B' 30 $rate -a -s 16
 row 'direct, 1 KiB' 11 $rate -a -s 1024
 row 'direct, 64 KiB' 1.7 $rate -a -s 65536
-row 'manual acks, 1 KiB' 11 $rate -s 1024
+row 'manual acks, 1 KiB' 11 $rate -s 1024 -q 1000
 row '4 publishers, 4 queues, 4 consumers' 28 $rate -a -x 4 -y 4 --queues 4
 row 'persistent, 1 KiB, 100 unconfirmed' 3 $rate -a -s 1024 -f persistent -c 100
 row 'persistent, 1 KiB, 1000 unconfirmed' 5.5 $rate -a -s 1024 -f persistent -c 1000
@@ -86,26 +121,57 @@ row 'fan-out to 10' 60 $rate -a -t fanout --queues 10
 row 'fan-out to 100' 40 $rate -a -t fanout --queues 100
 row 'delivery at 2000/s, 99 % in µs' '<0.5' delivery_p99_us -a -r 2000
 row 'confirm at 2000/s, persistent, 99 % in µs' '<1' confirm_p99_us -a -r 2000 -f persistent -c 1000
-row 'processor time per message, direct 16 B' '<0.031' broker_us_per_message -a -s 16
+row 'processor time per message, direct 16 B, µs' '<0.031' broker_us_per_message -a -s 16
+if [ "$scale" != 0 ]; then
+    half=$((1000 / scale))
+    row "$((2 * half)) busy connections, delivery, 99 % in µs" '<1' delivery_p99_us \
+        -a -x $half -y $half --queues $half -r 10
+fi
 
-# One broker with itself.
+printf '\n| Shunt with itself | the first | the second | ratio (lowest to highest) | aim | broker, µs per message |\n|---|---|---|---|---|---|\n'
 compare 'topic, 10000 bindings beside 1' 0.8 $rate "$a --bindings 10000" "$a --bindings 1" -a -t topic
 curl -fsS -u guest:guest -X PUT --data-binary @examples/routes/by-key/by-key.wasm \
     "http://127.0.0.1:$((port + 10000))/api/routes/%2F/by-key" >/dev/null
-compare 'route by-key beside topic' 0.8 $rate "$a -t x-wasm --exchange-args x-route=by-key" "$a -t topic" -a -k orders.new
+route='-t x-wasm --exchange-args x-route=by-key'
+compare 'route by-key beside topic' 0.8 $rate "$a $route" "$a -t topic" -a -k orders.new
 
 # Points of the plots: plot.CHART.X.json.
 point() {
     local chart=$1 x=$2 left=$3 right=$4
     shift 4
-    [[ plot == *"$only"* ]] || return 0
-    "$shunt" perf compare --pairs 3 --output json "$left" "$right" -z "$seconds" -i 0 -a "$@" \
-        >"$out/plot.$chart.$x.json" 2>"$folder/said" || echo "plot $chart $x: $(tail -n 1 "$folder/said")" >&2
+    [ "$plot_pairs" != 0 ] && wanted "plot $chart" || return 0
+    "$shunt" perf compare --pairs "$plot_pairs" --output json "$left" "$right" -z "$plot_seconds" \
+        --warmup 0.5 -i 0 -a "$@" >"$out/plot.$chart.$x.json" 2>"$folder/said" || said "plot $chart $x"
 }
-for size in 16 256 1024 4096 16384 65536; do point size $size "$a" "$b" -s $size; done
-for rate in 1000 2000 5000 10000 20000 50000; do point rate $rate "$a" "$b" -r $rate; done
-for count in 1 10 100 1000 10000; do point bindings $count "$a" "$b" -t topic --bindings $count; done
-for count in 1 4 16 64; do
-    point wasm $count "$a -t x-wasm --exchange-args x-route=by-key" "$a -t topic" -k orders.new --bindings $count
-done
-python3 scripts/plots.py svg "$out" "$out"
+for x in 16 256 1024 4096 16384 65536; do point size $x "$a" "$b" -s $x; done
+for x in 1000 2000 5000 10000 20000 50000; do point rate $x "$a" "$b" -r $x; done
+for x in 1 10 100 1000 10000; do point bindings $x "$a" "$b" -t topic --bindings $x; done
+for x in 1 4 16 64; do point wasm $x "$a $route" "$a -t topic" -k orders.new --bindings $x; done
+python3 scripts/plots.py svg "$out" "$out" >/dev/null
+
+# What is declared and not used, each on fresh nodes; RabbitMQ with a tenth of it.
+declared() {
+    local name=$1 option=$2 count=$3
+    shift 3
+    wanted "$name" || return 0
+    start_shunt
+    peer stop >/dev/null
+    peer start >/dev/null
+    # Until it has done what a start leaves to be done.
+    sleep 2
+    local own=$out/scale.$name.json peers=$out/scale.$name.peer.json
+    if "$shunt" perf scale -h "$a" --output json "$option" "$count" "$@" >"$own" 2>"$folder/said" &&
+        "$shunt" perf scale -h "$b" --output json "$option" $((count / 10)) "$@" >"$peers" 2>"$folder/said"; then
+        python3 scripts/plots.py scale "$name" "$own" "$peers"
+    else
+        said "$name"
+    fi
+}
+if [ "$scale" != 0 ]; then
+    printf '\n| declared and not used | how many | bytes each | RabbitMQ, a tenth of them | broker, µs each | RabbitMQ |\n|---|---|---|---|---|---|\n'
+    declared 'connections with a channel' --connections $((10000 / scale))
+    declared 'empty queues' --queues $((100000 / scale))
+    for type in direct topic headers; do
+        declared "bindings, $type" --bindings $((1000000 / scale)) -t $type
+    done
+fi

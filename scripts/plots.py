@@ -2,6 +2,8 @@
 """Tables and plots of what `shunt perf compare --output json` wrote. Standard library only.
 
     plots.py row NAME TARGET MEASURE FILE    one line of the table of scripts/figures.sh
+    plots.py scale NAME FILE PEER            one line of the table of what is declared, from
+                                             `shunt perf scale --output json`
     plots.py svg FOLDER OUT                  FOLDER/plot.CHART.X.json, a file a point, to
                                              OUT/CHART.svg
 """
@@ -54,6 +56,15 @@ def row(name, target, measure, path):
     aim = target.replace('<', 'at most ')
     print(f"| {name} | {number(values['a']['median'])} | {number(values['b']['median'])} | "
           f"{ratio['median']:.3g} ({ratio['min']:.3g} to {ratio['max']:.3g}){mark} | {aim} | {cost} |")
+
+
+def scale(name, path, peer_path):
+    """A line of the table of what is declared and not used."""
+    own, peer = (json.loads(pathlib.Path(p).read_text(encoding='utf-8'))[0]
+                 for p in (path, peer_path))
+    print(f"| {name} | {number(own['count'])} | {number(own['bytes_each'])} | "
+          f"{number(peer['bytes_each'])} | {number(own['broker_us_each'])} | "
+          f"{number(peer['broker_us_each'])} |")
 
 
 def points(folder, chart, measure):
@@ -154,6 +165,8 @@ if __name__ == '__main__':
     match sys.argv[1:]:
         case ['row', name, target, measure, path]:
             row(name, target, measure, path)
+        case ['scale', name, path, peer_path]:
+            scale(name, path, peer_path)
         case ['svg', folder, out]:
             svg(folder, out)
         case _:

@@ -33,6 +33,17 @@ macro_rules! name {
             pub fn as_str(&self) -> &str {
                 &self.0
             }
+
+            /// The name as text that whoever keeps it shares.
+            pub fn shared(&self) -> Arc<str> {
+                self.0.clone()
+            }
+
+            /// The name again of what [`shared`](Self::shared) gave.
+            pub fn of_shared(name: Arc<str>) -> Self {
+                debug_assert!(name.len() <= SHORT_STRING_MAX);
+                Self(name)
+            }
         }
 
         impl Borrow<str> for $name {

@@ -1,6 +1,6 @@
 //! Bindings: bind, unbind, list.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use shunt_routing::{Binding, Destination};
 use shunt_types::{AmqpError, ExchangeName, FieldTable, ReplyCode, VhostName};
@@ -87,7 +87,7 @@ impl Broker {
             Err(error) if error.code == ReplyCode::NotFound => return Ok(Position::default()),
             ends => ends?,
         };
-        let binding = BindingEntry::wanted(ends, &definition);
+        let binding = BindingEntry::wanted(ends);
         let mut state = self.state().lock();
         let entry = state.vhost(vhost)?;
         let Some(source) = entry.exchanges.get(&definition.source).map(|x| x.id) else {
@@ -160,8 +160,7 @@ impl State {
         let source = state.exchanges.get(name).map(|exchange| exchange.id).ok_or_else(|| {
             AmqpError::not_found(format!("no exchange '{name}' in vhost '{vhost}'"))
         })?;
-        let to = definition.destination.clone();
-        let entry = BindingEntry { binding: binding.clone(), to, sequence };
+        let entry = BindingEntry { binding: binding.clone(), sequence };
         if !state.from.entry(source).or_default().insert(entry.clone()) {
             return Ok(false);
         }
@@ -189,8 +188,8 @@ impl VhostState {
 
 impl BindingEntry {
     /// What to look for in a set; its sequence doesn't count.
-    pub(super) fn wanted(binding: Binding, definition: &BindingDefinition) -> Self {
-        Self { binding: Arc::new(binding), to: definition.destination.clone(), sequence: 0 }
+    pub(super) fn wanted(binding: Binding) -> Self {
+        Self { binding: Arc::new(binding), sequence: 0 }
     }
 }
 
@@ -221,28 +220,34 @@ pub(super) fn resolved(
     definition: &BindingDefinition,
 ) -> Result<Binding, AmqpError> {
     topology.find_exchange(definition.source.as_str())?;
-    let destination = match &definition.destination {
+    // A million bindings of a queue share its name, and those without arguments the lack of them.
+    let (destination, destination_name) = match &definition.destination {
         DestinationName::Queue(name) => {
             let queue = topology.find_queue(name.as_str())?;
             queue.check_access(&topology.vhost, connection)?;
-            Destination::Queue(queue.id)
+            (Destination::Queue(queue.id), queue.definition.name.shared())
         }
         DestinationName::Exchange(name) => {
-            Destination::Exchange(topology.find_exchange(name.as_str())?.id)
+            let exchange = topology.find_exchange(name.as_str())?;
+            (Destination::Exchange(exchange.id), exchange.name.shared())
         }
     };
+    let arguments =
+        if definition.arguments.is_empty() { &*NO_ARGUMENTS } else { &definition.arguments };
     Ok(Binding {
         destination,
-        destination_name: definition.destination.as_str().into(),
+        destination_name,
         key: definition.key.clone(),
-        arguments: definition.arguments.clone(),
+        arguments: arguments.clone(),
     })
 }
+
+static NO_ARGUMENTS: LazyLock<Arc<FieldTable>> = LazyLock::new(Arc::default);
 
 fn view(source: &ExchangeName, entry: &BindingEntry) -> BindingView {
     BindingView {
         source: source.clone(),
-        destination: entry.to.clone(),
+        destination: entry.to(),
         key: entry.binding.key.clone(),
         arguments: entry.binding.arguments.clone(),
     }

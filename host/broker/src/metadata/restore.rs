@@ -110,7 +110,7 @@ impl Broker {
         binding: BindingDefinition,
     ) -> Result<(), AmqpError> {
         let topology = self.find_vhost(vhost)?.topology();
-        let entry = BindingEntry::wanted(resolved(&topology, None, &binding)?, &binding);
+        let entry = BindingEntry::wanted(resolved(&topology, None, &binding)?);
         let mut state = self.state().lock();
         let found = state.vhost(vhost)?;
         if let Some(source) = found.exchanges.get(&binding.source).map(|exchange| exchange.id) {
@@ -162,7 +162,7 @@ impl VhostState {
             let queue = entry.definition.clone();
             commands.push(Command::DeclareQueue { vhost: vhost.clone(), queue, uid });
         }
-        let kept = |entry: &BindingEntry| topology.keeps_bindings_to(&entry.to);
+        let kept = |entry: &BindingEntry| topology.keeps_bindings_to(&entry.to());
         let mut bindings: Vec<_> = self.bindings().filter(|(_, entry)| kept(entry)).collect();
         bindings.sort_by_key(|(_, entry)| entry.sequence);
         for (source, entry) in bindings {

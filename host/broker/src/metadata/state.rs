@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hashbrown::{HashMap, HashSet};
 use shunt_routing::{Binding, Destination};
-use shunt_types::{ExchangeId, ExchangeName, VhostName};
+use shunt_types::{ExchangeId, ExchangeName, QueueName, VhostName};
 
 use super::waiting::{Gone, GoneExchange, WaitingQueue};
 use super::{BindingDefinition, DestinationName, ExchangeDefinition, Placement, Topology};
@@ -41,8 +41,6 @@ pub(crate) struct ExchangeState {
 #[derive(Clone)]
 pub(crate) struct BindingEntry {
     pub(crate) binding: Arc<Binding>,
-    /// The destination's name.
-    pub(crate) to: DestinationName,
     /// Its place in the order of binding, which a snapshot keeps: exchange types may ask it.
     pub(crate) sequence: u64,
 }
@@ -67,11 +65,20 @@ impl PartialEq for BindingEntry {
 impl Eq for BindingEntry {}
 
 impl BindingEntry {
+    /// Where it leads, by name.
+    pub(crate) fn to(&self) -> DestinationName {
+        let name = self.binding.destination_name.clone();
+        match self.binding.destination {
+            Destination::Queue(_) => DestinationName::Queue(QueueName::of_shared(name)),
+            Destination::Exchange(_) => DestinationName::Exchange(ExchangeName::of_shared(name)),
+        }
+    }
+
     /// The binding by names; `source` is where it comes from.
     pub(crate) fn definition(&self, source: &ExchangeName) -> BindingDefinition {
         BindingDefinition {
             source: source.clone(),
-            destination: self.to.clone(),
+            destination: self.to(),
             key: self.binding.key.clone(),
             arguments: self.binding.arguments.clone(),
         }

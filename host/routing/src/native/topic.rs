@@ -43,11 +43,26 @@ struct TopicMatcher {
 /// What comes after a sequence of words.
 #[derive(Clone, Default)]
 struct Node {
-    words: Map<Arc<str>, Arc<Self>>,
-    star: Option<Arc<Self>>,
-    hash: Option<Arc<Self>>,
+    words: Map<Arc<str>, Child>,
+    star: Child,
+    hash: Child,
     /// Destinations of the binding keys that end here.
     targets: Targets,
+}
+
+/// What one more word leads to. With most of them binding keys end, and no more than their
+/// destinations need be kept then.
+#[derive(Clone)]
+enum Child {
+    /// To the end of binding keys, or to nothing.
+    End(Targets),
+    Node(Arc<Node>),
+}
+
+impl Default for Child {
+    fn default() -> Self {
+        Self::End(Targets::None)
+    }
 }
 
 impl Matcher for TopicMatcher {
@@ -99,53 +114,71 @@ impl Matcher for TopicMatcher {
 }
 
 impl Node {
-    fn is_empty(&self) -> bool {
-        self.targets.is_empty() && self.is_end()
-    }
-
     /// Whether no binding key goes on from here.
     fn is_end(&self) -> bool {
-        self.words.is_empty() && self.star.is_none() && self.hash.is_none()
+        self.words.is_empty() && self.star.is_empty() && self.hash.is_empty()
     }
 
     fn bind(&mut self, mut rest: Rest<'_>, destination: Destination) {
-        let mut node = self;
-        while let Some(word) = rest.next() {
-            let child = match word {
-                "*" => node.star.get_or_insert_default(),
-                "#" => node.hash.get_or_insert_default(),
-                word => {
-                    let go_on = |child: &mut Arc<Self>| {
-                        Arc::make_mut(child).bind(rest, destination);
-                    };
-                    return node.words.update(word, Arc::default, go_on);
-                }
-            };
-            node = Arc::make_mut(child);
+        match rest.next() {
+            None => self.targets.add(destination),
+            Some("*") => self.star.bind(rest, destination),
+            Some("#") => self.hash.bind(rest, destination),
+            Some(word) => {
+                let go_on = |child: &mut Child| child.bind(rest, destination);
+                self.words.update(word, Child::default, go_on);
+            }
         }
-        node.targets.add(destination);
     }
 
     fn unbind(&mut self, mut rest: Rest<'_>, destination: Destination) {
-        let Some(word) = rest.next() else { return self.targets.remove(destination) };
-        match word {
-            "*" => Self::unbind_wildcard(&mut self.star, rest, destination),
-            "#" => Self::unbind_wildcard(&mut self.hash, rest, destination),
-            word => {
+        match rest.next() {
+            None => self.targets.remove(destination),
+            Some("*") => self.star.unbind(rest, destination),
+            Some("#") => self.hash.unbind(rest, destination),
+            Some(word) => {
                 let Some(child) = self.words.get_mut(word) else { return };
-                Arc::make_mut(child).unbind(rest, destination);
+                child.unbind(rest, destination);
                 if child.is_empty() {
                     self.words.remove(word);
                 }
             }
         }
     }
+}
 
-    fn unbind_wildcard(slot: &mut Option<Arc<Self>>, rest: Rest<'_>, destination: Destination) {
-        let Some(child) = slot else { return };
-        Arc::make_mut(child).unbind(rest, destination);
-        if child.is_empty() {
-            *slot = None;
+impl Child {
+    fn is_empty(&self) -> bool {
+        matches!(self, Self::End(targets) if targets.is_empty())
+    }
+
+    fn bind(&mut self, rest: Rest<'_>, destination: Destination) {
+        match self {
+            Self::End(targets) if rest.clone().next().is_none() => targets.add(destination),
+            Self::End(targets) => {
+                let mut node = Node { targets: std::mem::take(targets), ..Node::default() };
+                node.bind(rest, destination);
+                *self = Self::Node(Arc::new(node));
+            }
+            Self::Node(node) => Arc::make_mut(node).bind(rest, destination),
+        }
+    }
+
+    fn unbind(&mut self, rest: Rest<'_>, destination: Destination) {
+        match self {
+            Self::End(targets) => {
+                // What goes on was not bound here.
+                if rest.clone().next().is_none() {
+                    targets.remove(destination);
+                }
+            }
+            Self::Node(node) => {
+                let node = Arc::make_mut(node);
+                node.unbind(rest, destination);
+                if node.is_end() {
+                    *self = Self::End(std::mem::take(&mut node.targets));
+                }
+            }
         }
     }
 }
@@ -172,9 +205,7 @@ impl Search<'_> {
     /// Matches the words from `at` on. `repeats` says that a `#` stands above, so that the node
     /// may be visited again with fewer words left.
     fn visit(&mut self, node: &Node, at: usize, repeats: bool) {
-        if let Some(hash) = &node.hash {
-            self.visit_hash(hash, at, repeats);
-        }
+        self.visit_hash(&node.hash, at, repeats);
         if at == self.words.len() {
             node.targets.append_to(self.destinations);
         } else {
@@ -182,14 +213,20 @@ impl Search<'_> {
         }
     }
 
+    fn visit_child(&mut self, child: &Child, at: usize, repeats: bool) {
+        match child {
+            Child::Node(node) => self.visit(node, at, repeats),
+            Child::End(targets) if at == self.words.len() => targets.append_to(self.destinations),
+            Child::End(_) => {}
+        }
+    }
+
     fn step(&mut self, node: &Node, at: usize, repeats: bool) {
         let (hash, word) = self.words[at];
         if let Some(child) = node.words.get_hashed(hash, word) {
-            self.visit(child, at + 1, repeats);
+            self.visit_child(child, at + 1, repeats);
         }
-        if let Some(child) = &node.star {
-            self.visit(child, at + 1, repeats);
-        }
+        self.visit_child(&node.star, at + 1, repeats);
     }
 
     /// Matches what stands under a `#`, which takes none of the words, or one, or two ...
@@ -198,17 +235,16 @@ impl Search<'_> {
     /// takes, and would start over each time: that is where matching turns quadratic, and worse
     /// with each further `#`. The first visit leaves the most words, and whatever the later ones
     /// find it has found already.
-    fn visit_hash(&mut self, node: &Node, at: usize, repeats: bool) {
-        if repeats && !self.seen.insert(node) {
+    fn visit_hash(&mut self, child: &Child, at: usize, repeats: bool) {
+        if child.is_empty() || repeats && !self.seen.insert(child) {
             return;
         }
+        let node = match child {
+            Child::End(targets) => return targets.append_to(self.destinations),
+            Child::Node(node) => node,
+        };
         node.targets.append_to(self.destinations);
-        if node.is_end() {
-            return;
-        }
-        if let Some(hash) = &node.hash {
-            self.visit_hash(hash, at, true);
-        }
+        self.visit_hash(&node.hash, at, true);
         for at in at..self.words.len() {
             self.step(node, at, true);
         }
@@ -224,8 +260,8 @@ struct Seen {
 
 impl Seen {
     /// Whether it was not there yet.
-    fn insert(&mut self, node: &Node) -> bool {
-        let address = ptr::from_ref(node).addr();
+    fn insert(&mut self, child: &Child) -> bool {
+        let address = ptr::from_ref(child).addr();
         if self.few.contains(&address) {
             return false;
         }

@@ -90,7 +90,7 @@ fn unbinding_one_of_two_keeps_the_other_and_empties_the_trie() {
     matcher.unbind(&bindings[1]);
     assert_eq!(destinations(&matcher, &Publish::to(&["a.b"])), []);
     matcher.unbind(&bindings[2]);
-    assert!(matcher.root.is_empty());
+    assert!(matcher.root.is_end() && matcher.root.targets.is_empty());
 }
 
 /// Each of the 2^9 keys of `a` and `*` between two `#` matches at every word: the search must
