@@ -137,6 +137,14 @@ impl Client {
         self.raw.open_channel(CHANNEL)
     }
 
+    /// Closes the channel, which gives back what it holds, and opens it again.
+    pub fn reopen_channel(&mut self) -> Result<(), RawError> {
+        let args = Args::new().short(200).shortstr("goodbye").short(0).short(0);
+        self.call(method::CHANNEL_CLOSE, &args, method::CHANNEL_CLOSE_OK)?;
+        self.inbox.clear();
+        self.raw.open_channel(CHANNEL)
+    }
+
     /// Says goodbye.
     pub fn close(self) -> Result<(), RawError> {
         self.raw.close()

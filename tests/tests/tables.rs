@@ -1,10 +1,12 @@
 //! What each method is answered, one table a class: the state, the method, the answer. Codes and
 //! texts are RabbitMQ's.
 
+mod arguments;
 mod basic;
 mod channel;
 mod confirm_tx;
 mod connection;
+mod dead_letter;
 mod exchange;
 mod queue;
 

@@ -79,6 +79,19 @@ impl Value {
         }
     }
 
+    /// The value for a text that refuses it: a text in quotes, its first 64 characters at most; a
+    /// number as it is; anything else by its type's name.
+    pub fn shown(&self) -> String {
+        match (self.as_text(), self.as_integer(), self) {
+            (Some(text), _, _) => format!("'{}'", text.chars().take(64).collect::<String>()),
+            (_, Some(n), _) => n.to_string(),
+            (_, _, Self::F32(number)) => number.to_string(),
+            (_, _, Self::F64(number)) => number.to_string(),
+            (_, _, Self::Boolean(flag)) => flag.to_string(),
+            _ => self.type_name().to_owned(),
+        }
+    }
+
     /// What RabbitMQ calls the type in its error texts.
     pub fn type_name(&self) -> &'static str {
         match self {

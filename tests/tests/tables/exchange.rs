@@ -141,7 +141,7 @@ fn declare_and_delete() {
             Channel(
                 406,
                 "PRECONDITION_FAILED - invalid type 'signedint' for arg 'alternate-exchange' in \
-             exchange 'new-3' in vhost '/'",
+             exchange 'new-3' in vhost '/': 1, must be longstr",
             ),
         ),
         row(

@@ -267,7 +267,7 @@ fn arguments_that_can_not_be() {
             "x-single-active-consumer",
             text("yes"),
             "PRECONDITION_FAILED - invalid arg 'x-single-active-consumer' for queue 'new' in vhost \
-             '/': {unacceptable_type,longstr}, must be bool",
+             '/': {unacceptable_type,longstr} 'yes', must be bool",
         ),
         refused(
             "x-queue-mode",

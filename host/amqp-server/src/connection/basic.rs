@@ -262,9 +262,11 @@ fn priority(
     let Some(value) = arguments.get("x-priority") else { return Ok(0) };
     value.as_integer().ok_or_else(|| {
         AmqpError::precondition_failed(format!(
-            "invalid arg 'x-priority' for queue '{}' in vhost '{vhost}': \"expected integer, got {}\"",
+            "invalid arg 'x-priority' for queue '{}' in vhost '{vhost}': \"expected integer, got \
+             {}\" {}, must be an integer",
             queue.definition.name,
-            value.to_owned().type_name()
+            value.to_owned().type_name(),
+            value.to_owned().shown()
         ))
     })
 }

@@ -162,7 +162,7 @@ impl Connection {
                     input.read().await
                 } => read,
                 () = &mut look, if !self.is_closing => {
-                    self.close_overdue_channels();
+                    self.end_overdue().await;
                     look.as_mut().reset(tokio::time::Instant::now() + self.until_look());
                     continue;
                 }

@@ -203,8 +203,11 @@ impl Broker {
         let arguments = &definition.arguments;
         let alternate = alternate(arguments).map_err(|reason| {
             let name = &definition.name;
+            let value = arguments.get("alternate-exchange").filter(|v| v.as_text().is_none());
+            let allowed = value.map(|value| format!(": {}, must be longstr", value.shown()));
             AmqpError::precondition_failed(format!(
-                "{reason} in exchange '{name}' in vhost '{vhost}'"
+                "{reason} in exchange '{name}' in vhost '{vhost}'{}",
+                allowed.unwrap_or_default()
             ))
         })?;
         let on_failure = on_failure(arguments).map_err(invalid)?;

@@ -183,7 +183,7 @@ fn check_equivalent(
 }
 
 /// The arguments by which two declares of a classic queue may differ; others are not compared.
-const COMPARED: [&str; 13] = [
+const COMPARED: [&str; 16] = [
     "x-consumer-timeout",
     "x-expires",
     "x-message-ttl",
@@ -193,8 +193,11 @@ const COMPARED: [&str; 13] = [
     "x-max-length-bytes",
     "x-max-priority",
     "x-overflow",
+    "x-queue-leader-locator",
+    "x-queue-master-locator",
     "x-queue-mode",
     "x-single-active-consumer",
     "x-queue-type",
+    "x-queue-version",
     "x-message-deduplication",
 ];

@@ -70,7 +70,7 @@ const KEYS: [Key; 39] = [
     key(
         "queue-leader-locator",
         "queue leader locator value",
-        OneOf(&["client-local", "balanced", "random", "least-leaders"]),
+        OneOf(&["client-local", "balanced", "random", "least-leaders", "min-masters"]),
     ),
     key("initial-cluster-size", "cluster size", Integer(0)),
     key("federation-upstream", "upstream name", Text),
@@ -91,7 +91,7 @@ const KEYS: [Key; 39] = [
 
 /// What changes how an exchange or a classic queue behaves, or changes nothing in RabbitMQ 4.3
 /// either.
-const WITH_EFFECT: [&str; 10] = [
+const WITH_EFFECT: [&str; 11] = [
     "alternate-exchange",
     "dead-letter-exchange",
     "dead-letter-routing-key",
@@ -102,6 +102,7 @@ const WITH_EFFECT: [&str; 10] = [
     "overflow",
     "queue-mode",
     "queue-version",
+    "consumer-timeout",
 ];
 
 /// Keys of quorum queues and streams. A policy that has one doesn't apply to classic queues at

@@ -1,5 +1,5 @@
 //! A queue that holds a value of the header `x-deduplication-header` once
-//! (`x-message-deduplication`): a message is refused while another one with its value is here,
+//! (`x-message-deduplication`): a message is dropped while another one with its value is here,
 //! ready or unacknowledged.
 //!
 //! The values are in memory alone. Messages that come back after a restart are not among them, as

@@ -14,7 +14,10 @@ pub enum Enqueued {
     Logged(Target),
     /// It is in the queue, and has to be written to the log so that memory need not hold it.
     Paged(Target),
-    /// The queue is full and refuses publishers, or has the same message already.
+    /// The same message is here already (`x-message-deduplication`): this one is dropped, and
+    /// its publisher has what it wanted.
+    Duplicate,
+    /// The queue is full and refuses publishers.
     Rejected,
 }
 
@@ -30,7 +33,7 @@ impl Queue {
     /// [is bounded](Queue::is_bounded).
     pub fn enqueue(&mut self, now_ms: u64, message: Message) -> Enqueued {
         if self.is_duplicate(&message) {
-            return Enqueued::Rejected;
+            return Enqueued::Duplicate;
         }
         if self.is_bounded() && self.settings.overflow != Overflow::DropHead {
             let no_taker = !self.consumers.has_room();

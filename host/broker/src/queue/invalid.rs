@@ -17,7 +17,7 @@ enum Fault {
     /// RabbitMQ's word for it, and what it takes instead.
     Value(String),
     /// A name that is no text, for which RabbitMQ has other words.
-    NoName(&'static str),
+    NoName { kind: &'static str, shown: String },
     /// It belongs to another queue type.
     Foreign,
 }
@@ -33,15 +33,14 @@ impl InvalidArgument {
 
     /// For the name of an exchange.
     pub(super) fn no_name(name: &'static str, value: &Value) -> Self {
-        Self { name, fault: Fault::NoName(value.type_name()) }
+        Self { name, fault: Fault::NoName { kind: value.type_name(), shown: value.shown() } }
     }
 
     pub(super) fn not_integer(name: &'static str, value: &Value, min: i64, max: i64) -> Self {
-        let kind = value.type_name();
-        let shown = value.as_text().map(|text| format!(" '{text}'")).unwrap_or_default();
+        let (kind, shown) = (value.type_name(), value.shown());
         Self::value(
             name,
-            format!("\"expected integer, got {kind}\"{shown}, must be {min} to {max}"),
+            format!("\"expected integer, got {kind}\" {shown}, must be {min} to {max}"),
         )
     }
 
@@ -57,8 +56,8 @@ impl InvalidArgument {
     }
 
     pub(super) fn wrong_type(name: &'static str, value: &Value, allowed: &str) -> Self {
-        let kind = value.type_name();
-        Self::value(name, format!("{{unacceptable_type,{kind}}}, must be {allowed}"))
+        let (kind, shown) = (value.type_name(), value.shown());
+        Self::value(name, format!("{{unacceptable_type,{kind}}} {shown}, must be {allowed}"))
     }
 
     /// The text for a client that declared this queue.
@@ -70,7 +69,11 @@ impl InvalidArgument {
         let name = self.name;
         match &self.fault {
             Fault::Value(what) => format!("invalid arg '{name}' for{queue}: {what}"),
-            Fault::NoName(kind) => format!("invalid type '{kind}' for arg '{name}' in{queue}"),
+            Fault::NoName { kind, shown } => {
+                format!(
+                    "invalid type '{kind}' for arg '{name}' in{queue}: {shown}, must be longstr"
+                )
+            }
             Fault::Foreign => {
                 format!("invalid arg '{name}' for{queue} of queue type rabbit_classic_queue")
             }

@@ -85,6 +85,9 @@ const FOREIGN: [&str; 13] = [
     "x-max-in-memory-bytes",
 ];
 
+/// Ways to place a queue; RabbitMQ reads all but the first as `balanced`.
+const LOCATORS: [&str; 5] = ["client-local", "balanced", "random", "least-leaders", "min-masters"];
+
 impl QueueSettings {
     /// Reads the arguments of a classic queue. Arguments that nobody knows are let through, as
     /// RabbitMQ does.
@@ -118,10 +121,11 @@ impl QueueSettings {
             })
             .transpose()?;
         let routing_key = text("x-dead-letter-routing-key")?;
-        if routing_key.is_some_and(|key| key.len() > SHORT_STRING_MAX) {
+        if let Some(key) = routing_key.filter(|key| key.len() > SHORT_STRING_MAX) {
+            let shown = Value::from(key).shown();
             return Err(InvalidArgument::value(
                 "x-dead-letter-routing-key",
-                format!("longer than {SHORT_STRING_MAX} bytes"),
+                format!("{shown}… is too long, must be at most {SHORT_STRING_MAX} bytes"),
             ));
         }
         let dead_letter = match (exchange, routing_key) {
@@ -129,10 +133,14 @@ impl QueueSettings {
                 Some(DeadLetterTarget { exchange, routing_key: key.map(Arc::from) })
             }
             (None, None) => None,
-            (None, Some(_)) => {
+            (None, Some(key)) => {
+                let shown = Value::from(key).shown();
                 return Err(InvalidArgument::value(
                     "x-dead-letter-routing-key",
-                    "routing_key_but_no_dlx_defined",
+                    format!(
+                        "routing_key_but_no_dlx_defined {shown}, must come with \
+                         x-dead-letter-exchange"
+                    ),
                 ));
             }
         };
@@ -148,6 +156,14 @@ impl QueueSettings {
             })
         });
         let overflow = overflow.transpose()?;
+        // Where a cluster would put the queue.
+        for name in ["x-queue-leader-locator", "x-queue-master-locator"] {
+            match arguments.get(name) {
+                None => {}
+                Some(value) if value.as_text().is_some_and(|text| LOCATORS.contains(&text)) => {}
+                Some(value) => return Err(one_of(name, value, "'client-local' or 'balanced'")),
+            }
+        }
         // How RabbitMQ once kept queues; they say nothing here, but have to be right.
         match arguments.get("x-queue-mode") {
             None => {}

@@ -183,7 +183,7 @@ impl Shard {
                 self.left_by_letter(*left, journalled);
             }
             let accepted = match enqueued {
-                Enqueued::Accepted | Enqueued::Paged(_) => true,
+                Enqueued::Accepted | Enqueued::Paged(_) | Enqueued::Duplicate => true,
                 Enqueued::Rejected => false,
                 // Answered when it is on disk.
                 Enqueued::Logged(_) => continue,

@@ -111,7 +111,7 @@ settings! {
         /// Time for the whole handshake, in milliseconds.
         handshake_timeout_ms: u64 = limits::HANDSHAKE_TIMEOUT_MS, 100..=600_000;
         /// Longest time that a delivery may wait for its acknowledgement, in milliseconds; 0 for
-        /// ever. A channel that takes longer is closed.
+        /// ever. A consumer that takes longer is cancelled, or its channel closed.
         consumer_timeout_ms: u64 = limits::CONSUMER_TIMEOUT_MS, 0..=315_360_000_000;
         /// Time after which a client that takes none of what is sent to it is cut off, in
         /// milliseconds.

@@ -16,10 +16,10 @@ pub(super) fn text<'a>(exchange: &'a ExchangeSpec, name: &str) -> Result<Option<
         Some(text) => Ok(Some(text)),
         None => {
             let found = match value {
-                Value::LongString(_) => "not UTF-8",
-                other => other.type_name(),
+                Value::LongString(_) => "not UTF-8".to_owned(),
+                other => other.shown(),
             };
-            Err(format!("invalid arg '{name}': {found}, expected longstr"))
+            Err(format!("invalid arg '{name}': {found}, must be longstr"))
         }
     }
 }
@@ -37,7 +37,7 @@ pub(super) fn integer(
     match value.as_integer() {
         Some(n) if allowed.contains(&n) => Ok(Some(n as u64)),
         Some(n) => Err(out_of_range(name, n, &allowed)),
-        None => Err(format!("invalid arg '{name}': {}, expected an integer", value.type_name())),
+        None => Err(out_of_range(name, value.shown(), &allowed)),
     }
 }
 

@@ -211,7 +211,7 @@ mod tests {
         );
         assert_eq!(
             refusal(&[("hash-header", Value::I32(1))]).as_deref(),
-            Some("invalid arg 'hash-header': signedint, expected longstr")
+            Some("invalid arg 'hash-header': 1, must be longstr")
         );
     }
 

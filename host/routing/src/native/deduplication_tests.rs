@@ -112,7 +112,7 @@ fn arguments_are_checked() {
     );
     check(
         &[size(), ("x-cache-ttl", Value::Boolean(true))],
-        Some("invalid arg 'x-cache-ttl': bool, expected an integer"),
+        Some("invalid arg 'x-cache-ttl': true, must be an integer from 1 on"),
     );
     check(
         &[size(), ("x-cache-persistence", "tape".into())],

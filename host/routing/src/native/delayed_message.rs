@@ -200,7 +200,7 @@ mod tests {
         }
         assert_eq!(
             refusal(&[("x-delayed-type", Value::I32(1))]),
-            "invalid arg 'x-delayed-type': signedint, expected longstr"
+            "invalid arg 'x-delayed-type': 1, must be longstr"
         );
         assert_eq!(
             refusal(&[

@@ -191,7 +191,9 @@ mod tests {
         );
         assert_eq!(
             refusal(Value::from("20")).as_deref(),
-            Some("invalid arg 'x-recent-history-length': longstr, expected an integer")
+            Some(
+                "invalid arg 'x-recent-history-length': '20', must be an integer from 1 to 100000"
+            )
         );
     }
 
