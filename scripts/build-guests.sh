@@ -3,7 +3,7 @@
 #
 #   scripts/build-guests.sh                  build them all
 #   scripts/build-guests.sh LANGUAGE ...     build these: rust go c assemblyscript javascript
-#                                            javascript-component python
+#                                            javascript-component python zig
 #   scripts/build-guests.sh --check ...      and run the SDKs' own tests
 #
 # The modules go to target/guests/LANGUAGE, tools that are no system packages to
@@ -16,7 +16,7 @@ sdk=$root/sdk
 out=$root/target/guests
 tools=$root/target/guest-tools
 guests=(fixed by-header hash refuse trap endless-loop memory-eater capabilities)
-languages=(rust go c assemblyscript javascript javascript-component python)
+languages=(rust go c assemblyscript javascript javascript-component python zig)
 ci=${CI:-false}
 
 check=false
@@ -175,6 +175,31 @@ build_python() {
     mkdir -p "$out/python"
     PYTHONPATH=$sdk/python "$python" -m shunt_route.build "$sdk/python/guests/all.py" -o "$out/python/all.wasm" >/dev/null
     built all.wasm
+}
+
+build_zig() {
+    local zig=()
+    if [ "$(zig version 2>/dev/null)" = 0.17.1 ]; then
+        zig=(zig)
+    elif command -v python3 >/dev/null && python_tools ziglang==0.17.1; then
+        zig=("$tools/python/bin/python" -m ziglang)
+    else
+        lacks "neither Zig 0.17.1 nor python3 with venv is there" || return 0
+    fi
+    cd "$sdk/zig"
+    if $check; then
+        "${zig[@]}" test --dep shunt -Mroot=tests.zig -Mshunt=shunt.zig
+        for test in "$root"/examples/routes/*/*.zig; do
+            [ ! -f "$test" ] || "${zig[@]}" test --dep shunt "-Mroot=$test" -Mshunt=shunt.zig
+        done
+    fi
+    mkdir -p "$out/zig"
+    for guest in "${guests[@]}"; do
+        "${zig[@]}" build-exe -target wasm32-freestanding -O ReleaseSmall -fno-entry -fstrip -rdynamic --stack 16384 \
+            --dep shunt "-Mroot=guests/$guest.zig" -Mshunt=shunt.zig "-femit-bin=$out/zig/$guest.wasm"
+        built "$guest.wasm"
+    done
+    cd "$root"
 }
 
 # Packages of PyPI in an environment of their own.

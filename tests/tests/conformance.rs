@@ -42,6 +42,11 @@ fn javascript() {
 }
 
 #[test]
+fn zig() {
+    check("zig", &[]);
+}
+
+#[test]
 fn python() {
     let Some(log) = check("python", &[]) else { return };
     // Its runtime prints by WASI.
