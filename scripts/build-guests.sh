@@ -132,6 +132,7 @@ build_assemblyscript() {
         built "$guest.wasm"
     done
     ! $check || (cd "$sdk/assemblyscript" && GUESTS="$out/assemblyscript" node --test tests/)
+    ! $check || node --import "$sdk/javascript/register.js" --test "$root"/examples/routes/*/*.test.js
 }
 
 # They are deployed as they are: there is nothing to build.
@@ -175,6 +176,15 @@ build_python() {
     mkdir -p "$out/python"
     PYTHONPATH=$sdk/python "$python" -m shunt_route.build "$sdk/python/guests/all.py" -o "$out/python/all.wasm" >/dev/null
     built all.wasm
+    # The recipes' modules are too large to be committed.
+    mkdir -p "$root/target/recipes"
+    local manifest recipe
+    for manifest in "$root"/examples/routes/*/route.toml; do
+        grep -q '^language = "python"' "$manifest" || continue
+        recipe=$(basename "$(dirname "$manifest")")
+        PYTHONPATH=$sdk/python "$python" -m shunt_route.build "$(dirname "$manifest")/${recipe//-/_}.py" \
+            -o "$root/target/recipes/$recipe.wasm"
+    done
 }
 
 build_zig() {

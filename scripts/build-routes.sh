@@ -111,6 +111,18 @@ build_assemblyscript() {
     (cd "$(dirname "$1")" && node "$asc" "$(basename "$1")" -O3 --runtime incremental -o "$2")
 }
 
+build_zig() {
+    local zig=("$root/target/guest-tools/python/bin/python" -m ziglang)
+    if [ "$(zig version 2>/dev/null)" = 0.17.1 ]; then
+        zig=(zig)
+    elif ! "${zig[@]}" version >/dev/null 2>&1; then
+        python3 -m venv "$root/target/guest-tools/python"
+        "$root/target/guest-tools/python/bin/pip" install --quiet --disable-pip-version-check ziglang==0.17.1
+    fi
+    "${zig[@]}" build-exe -target wasm32-freestanding -O ReleaseSmall -fno-entry -fstrip -rdynamic --stack 16384 \
+        --dep shunt "-Mroot=$1" "-Mshunt=$root/sdk/zig/shunt.zig" "-femit-bin=$2"
+}
+
 build_text() {
     command -v wat2wasm >/dev/null || install_packages wabt
     wat2wasm "$1" -o "$2"
@@ -148,6 +160,11 @@ for name; do
         build_c "$folder/$name.c" "$built"
     elif [ -f "$folder/$name.ts" ]; then
         build_assemblyscript "$folder/$name.ts" "$built"
+    elif [ -f "$folder/$name.zig" ]; then
+        build_zig "$folder/$name.zig" "$built"
+    elif [ -f "$folder/$name.js" ] || [ -f "$folder/${name//-/_}.py" ]; then
+        # JavaScript is deployed as it is; Python's module is large, and is built when it is wanted.
+        continue
     else
         build_text "$folder/$name.wat" "$built"
     fi

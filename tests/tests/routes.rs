@@ -5,6 +5,7 @@ mod desk;
 mod failures;
 mod guards;
 mod live_recipes;
+mod projects;
 mod recipes;
 mod registry;
 mod rollout;

@@ -1,7 +1,6 @@
 //! `shunt route test` and `bench`: no node runs.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use serde_json::{Value as Json, json};
 use shunt_tests::{Guest, Node, command};
@@ -108,29 +107,4 @@ fn a_module_is_measured_beside_the_one_that_is_deployed() {
     assert!(told.ends_with("1.00 times the fuel of r version 1\n"), "{told}");
     let (passed, _, error) = shunt(folder.path(), &[&bench[..], &["--deployed", "no"]].concat());
     assert!(!passed && error.contains("no route 'no'"), "{error}");
-}
-
-#[test]
-fn a_new_project_passes_its_tests() {
-    let folder = tempfile::tempdir().unwrap();
-    let (written, said, error) = shunt(folder.path(), &["route", "new", "--lang", "rust", "geo"]);
-    assert!(written && said.starts_with("geo is written."), "{said}{error}");
-    let (_, _, error) = shunt(folder.path(), &["route", "new", "geo"]);
-    assert!(error.contains("geo is there already"), "{error}");
-    let (_, _, error) = shunt(folder.path(), &["route", "new", "Geo!"]);
-    assert!(error.contains("no name of a project"), "{error}");
-
-    let project = folder.path().join("geo");
-    let mut cargo = Command::new(env!("CARGO"));
-    let output = cargo.current_dir(&project).args(["test", "--quiet"]).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "the new project fails its tests:\n{said}");
-    // The module itself takes a target that may not be here; then that is what is said.
-    let (built, _, error) = shunt(&project, &["route", "build"]);
-    if built {
-        let (passed, said, error) = shunt(&project, &["route", "test", "--module", "geo.wasm"]);
-        assert!(passed && said.ends_with("3 passed, 0 failed\n"), "{said}{error}");
-    } else {
-        assert!(error.contains("rustup target add wasm32-unknown-unknown"), "{error}");
-    }
 }

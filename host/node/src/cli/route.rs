@@ -34,7 +34,8 @@ pub(crate) enum RouteAction {
     #[command(after_help = "\
 Example: shunt route new --lang rust geo
 
-The project carries the SDK's sources in the folder sdk: it builds wherever it is.")]
+Languages: javascript, rust, go, c, zig, assemblyscript, python. The project carries the SDK's sources \
+in the folder sdk: it builds wherever it is.")]
     New(NewArgs),
     /// Build a project's module and put it beside its manifest
     #[command(after_help = "Example: shunt route build geo")]
@@ -146,8 +147,22 @@ pub(crate) struct NewArgs {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Language {
+    /// JavaScript, deployed as it is.
+    #[value(name = "javascript")]
+    JavaScript,
     /// Rust, with its target wasm32-unknown-unknown.
     Rust,
+    /// Go, the standard compiler.
+    Go,
+    /// C, by clang.
+    C,
+    /// Zig 0.17.1.
+    Zig,
+    /// AssemblyScript, by npm.
+    #[value(name = "assemblyscript")]
+    AssemblyScript,
+    /// Python, by componentize-py.
+    Python,
 }
 
 #[derive(Debug, Args)]
