@@ -5,6 +5,8 @@
 #
 #   scripts/rabbitmq-peer.sh start     start, wait until it takes connections, print where it is
 #   scripts/rabbitmq-peer.sh stop      stop it and remove its folder
+#   scripts/rabbitmq-peer.sh halt      stop it and keep its folder for the next start
+#   scripts/rabbitmq-peer.sh kill      the same by SIGKILL, as a crash would
 #   scripts/rabbitmq-peer.sh pid       the process id of the broker (`shunt perf` finds it by itself)
 #   scripts/rabbitmq-peer.sh ctl ...   rabbitmqctl against it
 #
@@ -79,10 +81,10 @@ start() {
     echo "RabbitMQ: pid $(running_pid), amqp://guest:guest@127.0.0.1:$amqp_port/, log $dir/log"
 }
 
-stop() {
+halt() {
     local pid deadline
     if pid=$(running_pid); then
-        kill -TERM "$pid"
+        kill "-$1" "$pid"
         deadline=$((SECONDS + stop_timeout_s))
         while kill -0 "$pid" 2>/dev/null; do
             if [ $SECONDS -ge $deadline ]; then kill -KILL "$pid"; fi
@@ -90,13 +92,19 @@ stop() {
         done
     fi
     epmd -port "$ERL_EPMD_PORT" -kill >/dev/null 2>&1 || true
+}
+
+stop() {
+    halt TERM
     rm -rf "$dir"
 }
 
 case ${1:-} in
     start) start ;;
     stop) stop ;;
+    halt) halt TERM ;;
+    kill) halt KILL ;;
     pid) running_pid || die "not running" ;;
     ctl) shift; exec "$bin/rabbitmqctl" "$@" ;;
-    *) die "usage: ${0##*/} start|stop|pid|ctl ..." ;;
+    *) die "usage: ${0##*/} start|stop|halt|kill|pid|ctl ..." ;;
 esac
