@@ -77,7 +77,11 @@ impl ShardThread {
         context: Arc<ShardContext>,
     ) -> std::io::Result<Self> {
         let (sockets, incoming) = mpsc::unbounded_channel();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let broker = context.broker.clone();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .on_thread_park(move || broker.settle_log())
+            .build()?;
         let thread =
             std::thread::Builder::new().name(format!("shard-{}", id.0)).spawn(move || {
                 let local = LocalSet::new();
@@ -110,6 +114,7 @@ async fn run(
     mut incoming: mpsc::UnboundedReceiver<(std::net::TcpStream, SocketAddr)>,
 ) {
     let shard = Rc::new(RefCell::new(Shard::new(id, context.broker.clone())));
+    shard.borrow_mut().settles_log();
     let pool = Rc::new(BufferPool::default());
     let inbox = tokio::task::spawn_local(run_inbox(shard.clone(), wake));
     let mut shutdown = context.shutdown.clone();

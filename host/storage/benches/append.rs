@@ -214,6 +214,13 @@ impl DiskFile for CountingFile {
         self.file.set_size(size)
     }
 
+    fn allocate(&self, size: u64) -> io::Result<()> {
+        match self.counts.discard {
+            true => Ok(()),
+            false => self.file.allocate(size),
+        }
+    }
+
     fn sync(&self) -> io::Result<()> {
         self.counts.syncs.fetch_add(1, Ordering::Relaxed);
         match self.counts.discard {

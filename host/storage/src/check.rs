@@ -185,7 +185,8 @@ impl Walk<'_> {
             let is_last = Some(number) == numbers.last();
             let index = FileRole::Index.file_name(*number);
             let found = self.names.contains(&index).then(|| self.read(&index)).transpose()?;
-            let due = index_of(*number, &bytes);
+            let end = Scan::of(&bytes, *number).end.min(bytes.len());
+            let due = index_of(*number, &bytes[..end]);
             let inspection = self.batches(FileRole::Segment, *number, bytes, has_header, is_last);
             let is_whole = inspection.check.damaged.is_empty();
             visit(inspection)?;

@@ -293,6 +293,21 @@ impl DiskFile for FaultyFile {
         self.with(|content, _| content.change(Change::SetSize(size as usize)))
     }
 
+    fn allocate(&self, size: u64) -> io::Result<()> {
+        let space = {
+            let state = self.disk.state();
+            state.faults.space_max.unwrap_or(u64::MAX).saturating_sub(state.space_used())
+        };
+        self.with(|content, _| match size.saturating_sub(content.size()) {
+            0 => Ok(()),
+            grows if grows > space => Err(Errno::NOSPC.into()),
+            _ => {
+                content.change(Change::SetSize(size as usize));
+                Ok(())
+            }
+        })?
+    }
+
     fn sync(&self) -> io::Result<()> {
         let per_mille = self.disk.state().faults.sync_error_per_mille;
         self.with(|content, random| {

@@ -27,6 +27,10 @@ pub(crate) struct MessageLog {
     recovery: Mutex<Recovery>,
     last_uid: AtomicU64,
     waiters: Mutex<Waiters>,
+    /// How far the log is on disk.
+    durable: AtomicU64,
+    /// The first position that each shard waits for; above all if none.
+    awaited: OnceLock<Box<[AtomicU64]>>,
     pages: PageRequests,
     budget: Mutex<MemoryBudget>,
     /// Grows with each change of the budget, so that shards see it without the lock.
@@ -65,6 +69,16 @@ impl Broker {
     pub fn set_message_log(&self, log: Arc<SegmentLog>) {
         // A broker has one log in its life.
         let _ = self.messages().log.set(log);
+        let nothing = (0..self.shard_count()).map(|_| AtomicU64::new(u64::MAX));
+        let _ = self.messages().awaited.set(nothing.collect());
+    }
+
+    /// Has what shards have journalled written, by this thread or the log's own, whichever is sooner
+    /// done. For a shard's thread that has nothing else to do.
+    pub fn settle_log(&self) {
+        if let Some(log) = self.message_log() {
+            log.settle();
+        }
     }
 
     /// The log said how far it is on disk; on the log's own thread.
@@ -74,14 +88,27 @@ impl Broker {
             SyncOutcome::Durable(_) => self.alarms().set_log(false),
             _ => {}
         }
-        let (task, result): (fn(u64) -> Task, _) = match outcome {
-            SyncOutcome::Durable(_) => (Task::Synced, Ok(())),
-            SyncOutcome::Failed(error) => (|_| Task::LogFailed, Err(error.to_string())),
+        let (position, result) = match outcome {
+            SyncOutcome::Durable(position) => (position.0, Ok(())),
+            SyncOutcome::Failed(error) => (0, Err(error.to_string())),
             _ => return,
         };
-        let position = if let SyncOutcome::Durable(position) = outcome { position.0 } else { 0 };
+        if result.is_ok() {
+            // Sequentially consistent, as in `await_log`: either this sees that a shard waits, or
+            // the shard sees that it need not.
+            self.messages().durable.store(position, Ordering::SeqCst);
+        }
+        let awaited = self.messages().awaited.get();
         for shard in 0..self.shard_count() {
-            self.inbox(ShardId(shard)).post(task(position));
+            let from = awaited.and_then(|awaited| awaited.get(usize::from(shard)));
+            let from = from.map_or(0, |from| from.load(Ordering::SeqCst));
+            match result {
+                Ok(()) if from <= position => {
+                    self.inbox(ShardId(shard)).post(Task::Synced(position));
+                }
+                Ok(()) => {}
+                Err(_) => self.inbox(ShardId(shard)).post(Task::LogFailed),
+            }
         }
         let due: Vec<_> = {
             let mut waiters = self.messages().waiters.lock();
@@ -91,6 +118,19 @@ impl Broker {
             waiters.waiting.extract_if(.., |(at, _)| failed || *at <= durable).collect()
         };
         due.into_iter().for_each(|(_, then)| then(result.clone()));
+    }
+
+    /// From now on the shard is told when the log is on disk up to `from`. Answers how far it is, if
+    /// that is as far already.
+    pub(crate) fn await_log(&self, shard: ShardId, from: u64) -> Option<u64> {
+        let awaited = self.messages().awaited.get()?.get(usize::from(shard.0))?;
+        awaited.store(from, Ordering::SeqCst);
+        Some(self.durable_log_position()).filter(|durable| *durable >= from)
+    }
+
+    /// How far the log of messages is on disk.
+    pub(crate) fn durable_log_position(&self) -> u64 {
+        self.messages().durable.load(Ordering::SeqCst)
     }
 
     /// Calls `then` once the log of messages is on disk up to `position`.

@@ -34,7 +34,7 @@ pub(super) struct Evacuating {
     /// What was found: offset in the segment, queue's slot, sequence.
     found: VecDeque<(u32, u32, u64)>,
     /// Whether it goes on when the disk is further.
-    waits: bool,
+    pub(super) waits: bool,
 }
 
 impl Shard {
@@ -84,8 +84,10 @@ impl Shard {
 
     /// The disk is further than it was.
     pub(super) fn go_on_evacuating(&mut self) {
-        if self.log.evacuation.as_ref().is_some_and(|evacuating| evacuating.waits) {
-            self.evacuate_some();
+        if let Some(evacuating) = &mut self.log.evacuation
+            && std::mem::take(&mut evacuating.waits)
+        {
+            self.broker.inbox(self.id).post(Task::Call(Box::new(Shard::evacuate_some)));
         }
     }
 
@@ -101,11 +103,14 @@ impl Shard {
             }
         }
         if evacuating.scan.is_some() || !evacuating.found.is_empty() {
-            if !evacuating.waits {
+            let waits = evacuating.waits;
+            self.log.evacuation = Some(evacuating);
+            if waits {
+                self.await_disk();
+            } else {
                 let next = Task::Call(Box::new(Shard::evacuate_some));
                 self.broker.inbox(self.id).post(next);
             }
-            self.log.evacuation = Some(evacuating);
         } else if evacuating.shards.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.broker.finish_evacuation();
             self.reclaim_after(Some(evacuating.segment));

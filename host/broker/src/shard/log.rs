@@ -16,6 +16,9 @@ use crate::durable::{Journal, Left, Target, Usage, Written, share};
 use crate::ports::{ConfirmSink, Confirmation};
 use crate::shard::Task;
 
+/// How often this shard may find other work while the log's thread sleeps.
+const OWING_MAX: u32 = 8;
+
 /// Publishers that wait: the token of each publish, and where its answer goes.
 type Waiting = Vec<(u64, Arc<dyn ConfirmSink>)>;
 
@@ -29,6 +32,10 @@ pub(super) struct ShardLog {
     waiting: Waiting,
     /// Who waits for the disk, by position in the log.
     unsynced: VecDeque<(u64, Waiting)>,
+    /// Whether the shard's thread settles what the log is owed.
+    settles: bool,
+    /// How often this shard found other work since the log was first seen to be owed a wake.
+    owing_for: u32,
     /// The position of the last batch that was handed to the log.
     last_position: u64,
     /// The segment that is being made empty, if one is.
@@ -95,6 +102,7 @@ impl Shard {
             if !self.log.changes.is_empty() {
                 self.broker.usage().apply(&mut self.log.changes);
             }
+            self.wake_log_in_time();
             return;
         }
         let broker = self.broker.clone();
@@ -103,7 +111,11 @@ impl Shard {
         let appended = {
             // Held until the new bytes are counted: a segment must not look dead meanwhile.
             let mut usage = broker.usage();
-            let appended = log.append(&batch, self.log.journal.positions());
+            let positions = self.log.journal.positions();
+            let appended = match self.log.settles {
+                true => log.append_owing(&batch, positions),
+                false => log.append(&batch, positions),
+            };
             match appended {
                 Ok(_) => self.place(&mut usage),
                 Err(_) => self.log.journal.refused(),
@@ -116,12 +128,35 @@ impl Shard {
             Ok(position) => {
                 self.log.last_position = position.0;
                 if !waiting.is_empty() {
+                    let is_first = self.log.unsynced.is_empty();
                     self.log.unsynced.push_back((position.0, waiting));
+                    if is_first {
+                        self.await_disk();
+                    }
                 }
             }
             // Nothing more is written, so nothing more can be promised.
             Err(_) => answer(waiting, false),
         }
+        self.wake_log_in_time();
+    }
+
+    /// From now on, this shard's thread calls [`Broker::settle_log`] whenever it has nothing to do.
+    pub fn settles_log(&mut self) {
+        self.log.settles = true;
+    }
+
+    /// A shard that always finds other work does not let what it journalled wait for long.
+    fn wake_log_in_time(&mut self) {
+        if !self.log.settles {
+            return;
+        }
+        match self.broker.message_log().filter(|log| log.is_owing()) {
+            Some(log) if self.log.owing_for == OWING_MAX => log.wake(),
+            Some(_) => return self.log.owing_for += 1,
+            None => {}
+        }
+        self.log.owing_for = 0;
     }
 
     /// The log has given the batch's records their places.
@@ -141,8 +176,29 @@ impl Shard {
         }
     }
 
-    /// The log is on disk up to `position`: confirms leave.
+    /// The log is on disk up to `position`.
     pub(super) fn synced(&mut self, position: u64) {
+        self.answer_through(position);
+        self.await_disk();
+    }
+
+    /// Sees to it that this shard is told of the disk when it waits for it.
+    pub(super) fn await_disk(&mut self) {
+        loop {
+            let confirm = self.log.unsynced.front().map_or(u64::MAX, |(at, _)| *at);
+            let evacuation = match &self.log.evacuation {
+                Some(evacuating) if evacuating.waits => self.broker.durable_log_position() + 1,
+                _ => u64::MAX,
+            };
+            match self.broker.await_log(self.id, confirm.min(evacuation)) {
+                Some(durable) => self.answer_through(durable),
+                None => break,
+            }
+        }
+    }
+
+    /// Confirms leave, and an evacuation that waited goes on.
+    fn answer_through(&mut self, position: u64) {
         while let Some((at, _)) = self.log.unsynced.front()
             && *at <= position
         {

@@ -1,15 +1,16 @@
 //! The segment log: appended to and read from any thread.
 
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use crate::batch::{AppendError, Batch};
 use crate::log::{Position, SyncOutcome};
 use crate::segments::handles::Handles;
 use crate::segments::spares::{CHUNK_SIZE, Spares};
-use crate::segments::sync::SyncThread;
+use crate::segments::sync::{self, Syncer};
 use crate::segments::waiting::Waiting;
 use crate::segments::{
     OwnedRecord, ReadError, RecordPosition, RecordRef, SegmentInfo, SegmentWriter,
@@ -20,11 +21,17 @@ use crate::segments::{
 const COPY_SIZE_MAX: usize = 16 * 1024;
 const _: () = assert!(COPY_SIZE_MAX <= CHUNK_SIZE);
 
+/// A write and sync that takes so long as a rule is worth no thread that waits for it.
+const QUICK_SYNC: Duration = Duration::from_micros(500);
+/// Bytes that a thread writes in the place of the log's own.
+const SETTLED_BYTES_MAX: u64 = 256 * 1024;
+
 /// A log of records in segments, shared by all threads. Dropping the last reference writes what
 /// was appended, then ends its thread.
 #[derive(Debug)]
 pub struct SegmentLog {
     shared: Arc<Shared>,
+    syncer: Arc<Mutex<Syncer>>,
     /// Taken when the log is dropped.
     thread: Option<JoinHandle<()>>,
 }
@@ -39,6 +46,11 @@ pub(super) struct Shared {
     pub(super) handles: Handles,
     /// Bytes that wait; changed under the lock of `state`, read without it.
     pub(super) unsynced: AtomicU64,
+    /// Whether the thread sleeps though there is something to do, until somebody settles that;
+    /// changed under the lock of `state`, read without it.
+    owed: AtomicBool,
+    /// What a write and sync takes as a rule, in nanoseconds; by whoever does it.
+    sync_ns: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -57,18 +69,18 @@ impl SegmentLog {
         writer: SegmentWriter,
         tell: impl FnMut(SyncOutcome) + Send + 'static,
     ) -> io::Result<Arc<Self>> {
-        let (mut log, sync) = Self::without_thread(writer, tell);
-        let thread =
-            std::thread::Builder::new().name("segment-log".to_owned()).spawn(|| sync.run())?;
-        log.thread = Some(thread);
+        let mut log = Self::without_thread(writer, tell);
+        let (shared, syncer) = (log.shared.clone(), log.syncer.clone());
+        let thread = std::thread::Builder::new().name("segment-log".to_owned());
+        log.thread = Some(thread.spawn(move || sync::run(&shared, &syncer))?);
         Ok(Arc::new(log))
     }
 
-    /// The log, and what its thread would do.
+    /// The log, of which somebody else takes the turns.
     pub(super) fn without_thread(
         writer: SegmentWriter,
         tell: impl FnMut(SyncOutcome) + Send + 'static,
-    ) -> (Self, SyncThread) {
+    ) -> Self {
         let state =
             State { waiting: writer.waiting(), asleep: false, closing: false, failed: false };
         let shared = Arc::new(Shared {
@@ -78,9 +90,17 @@ impl SegmentLog {
             spares: Spares::new(2 * writer.options().batch_bytes_max),
             handles: Handles::new(writer.disk()),
             unsynced: AtomicU64::new(0),
+            owed: AtomicBool::new(false),
+            // Until it is known, it is not quick.
+            sync_ns: AtomicU64::new(u64::MAX),
         });
-        let sync = SyncThread::new(shared.clone(), writer, Box::new(tell));
-        (Self { shared, thread: None }, sync)
+        let syncer = Syncer::new(shared.clone(), writer, Box::new(tell));
+        Self { shared, syncer: Arc::new(Mutex::new(syncer)), thread: None }
+    }
+
+    #[cfg(test)]
+    pub(super) fn syncer(&self) -> MutexGuard<'_, Syncer> {
+        self.syncer.lock().unwrap()
     }
 
     /// Takes the records of a batch, in order, behind all that were taken before. Adds the
@@ -90,6 +110,26 @@ impl SegmentLog {
         &self,
         batch: &Batch,
         positions: &mut Vec<RecordPosition>,
+    ) -> Result<Position, AppendError> {
+        self.append_and(batch, positions, true)
+    }
+
+    /// As [`SegmentLog::append`], but a thread that sleeps is not woken for it: the caller sees to
+    /// that soon, by [`SegmentLog::settle`] when it has nothing else to do, or else by
+    /// [`SegmentLog::wake`].
+    pub fn append_owing(
+        &self,
+        batch: &Batch,
+        positions: &mut Vec<RecordPosition>,
+    ) -> Result<Position, AppendError> {
+        self.append_and(batch, positions, false)
+    }
+
+    fn append_and(
+        &self,
+        batch: &Batch,
+        positions: &mut Vec<RecordPosition>,
+        wakes: bool,
     ) -> Result<Position, AppendError> {
         batch.check()?;
         let copy = (batch.size() > COPY_SIZE_MAX).then(|| {
@@ -106,10 +146,10 @@ impl SegmentLog {
         }
         let placed = state.waiting.append(batch, copy, &self.shared.spares)?;
         self.shared.unsynced.store(state.waiting.unsynced(), Ordering::Relaxed);
-        let wake = std::mem::take(&mut state.asleep);
-        drop(state);
-        if wake {
-            self.shared.wake.notify_one();
+        if wakes {
+            self.shared.wake(state);
+        } else if state.asleep {
+            self.shared.owed.store(true, Ordering::Relaxed);
         }
         let mut offset = placed.offset;
         positions.extend(batch.sizes().iter().map(|size| {
@@ -159,11 +199,46 @@ impl SegmentLog {
     pub fn remove_through(&self, number: u32) {
         let mut state = self.shared.state();
         state.waiting.remove_through(number);
-        let wake = std::mem::take(&mut state.asleep);
-        drop(state);
-        if wake {
-            self.shared.wake.notify_one();
+        self.shared.wake(state);
+    }
+
+    /// Whether something was appended that the log's thread sleeps through. Takes no lock.
+    pub fn is_owing(&self) -> bool {
+        self.shared.owed.load(Ordering::Relaxed)
+    }
+
+    /// Wakes the log's thread if it sleeps through what was appended.
+    pub fn wake(&self) {
+        if self.is_owing() {
+            self.shared.wake(self.shared.state());
         }
+    }
+
+    /// Has what was appended without a wake written: by the caller, which then waits for the disk,
+    /// where that is little and the disk is quick as a rule, and otherwise by the log's thread. The
+    /// wake of a thread, and the wake back, take as long as a quick disk.
+    pub fn settle(&self) {
+        if !self.is_owing() {
+            return;
+        }
+        let mut state = self.shared.state();
+        let is_quick = self.shared.sync_ns.load(Ordering::Relaxed) <= QUICK_SYNC.as_nanos() as u64
+            && state.waiting.unsynced() <= SETTLED_BYTES_MAX;
+        if is_quick
+            && state.asleep
+            && !state.closing
+            && let Ok(mut syncer) = self.syncer.try_lock()
+        {
+            self.shared.owed.store(false, Ordering::Relaxed);
+            drop(state);
+            syncer.turn();
+            drop(syncer);
+            state = self.shared.state();
+            if !state.waiting.has_work() {
+                return;
+            }
+        }
+        self.shared.wake(state);
     }
 
     /// Bytes that were appended and are not durable yet, with the log's own records among them.
@@ -193,6 +268,24 @@ impl Drop for SegmentLog {
 }
 
 impl Shared {
+    /// Wakes the thread if it sleeps.
+    fn wake(&self, mut state: MutexGuard<'_, State>) {
+        self.owed.store(false, Ordering::Relaxed);
+        let wake = std::mem::take(&mut state.asleep);
+        drop(state);
+        if wake {
+            self.wake.notify_one();
+        }
+    }
+
+    /// A write and sync took so long. One that is slow now and then does not make the disk slow.
+    pub(super) fn sync_took(&self, time: Duration) {
+        let took = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let before = self.sync_ns.load(Ordering::Relaxed);
+        let rule = if before == u64::MAX { took } else { before - before / 8 + took / 8 };
+        self.sync_ns.store(rule, Ordering::Relaxed);
+    }
+
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

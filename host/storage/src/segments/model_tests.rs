@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use super::sync::{SyncThread, Turn};
+use super::sync::Turn;
 use super::*;
 use crate::faulty::Random;
 use crate::header::HEADER_SIZE;
@@ -61,7 +61,6 @@ struct Model {
 /// One life of the log, and what it has told.
 struct Life {
     log: SegmentLog,
-    sync: SyncThread,
     told: Arc<Mutex<Told>>,
     /// How many entries the model had at the start: positions count from there.
     base: usize,
@@ -126,8 +125,8 @@ impl Life {
                 }
             }
         };
-        let (log, sync) = SegmentLog::without_thread(writer, tell);
-        Self { log, sync, told, base: model.entries.len(), removals: Vec::new() }
+        let log = SegmentLog::without_thread(writer, tell);
+        Self { log, told, base: model.entries.len(), removals: Vec::new() }
     }
 
     fn append(&mut self, model: &mut Model, random: &mut Random) {
@@ -175,7 +174,7 @@ impl Life {
     /// Answers whether the log can go on.
     fn turn(&mut self, model: &mut Model) -> Turn {
         let before = self.log.segments();
-        let turn = self.sync.turn();
+        let turn = self.log.syncer().turn();
         let durable = self.told.lock().unwrap().durable;
         model.confirmed = model.confirmed.max(self.base + durable.0 as usize);
         let after = self.log.segments();
@@ -315,7 +314,7 @@ fn live(life: &mut Life, model: &mut Model, disk: &FaultyDisk, random: &mut Rand
         loop {
             match life.turn(model) {
                 Turn::Done => {}
-                Turn::Idle => break life.sync.close(),
+                Turn::Idle => break life.log.syncer().close(),
                 Turn::Trouble(_) => break,
             }
         }
@@ -368,7 +367,7 @@ fn a_flipped_bit_hides_one_record_and_is_told() {
             life.turn(&mut model);
         }
         while let Turn::Done = life.turn(&mut model) {}
-        life.sync.close();
+        life.log.syncer().close();
 
         let names = disk.list().unwrap();
         let name = &names[random.below(names.len() as u64) as usize];
@@ -417,7 +416,7 @@ fn a_flipped_bit_hides_one_record_and_is_told() {
             }
         }
         assert!(missing.iter().all(|entry| life.log.read(entry.at).is_err()));
-        life.sync.close();
+        life.log.syncer().close();
         let (_, recovery, found) = open(&disk);
         assert!(model.entries == found);
         let places = |damaged: &[Damage]| -> Vec<_> {

@@ -1,5 +1,5 @@
 //! What a folder of segments says, and what a crash left of it. [`SegmentWriter`] acts on the
-//! answer; here, nothing is written but indexes.
+//! answer; here, nothing is written but indexes, and nothing cut but unused space.
 //!
 //! A segment is begun only when all before it is synced. So only the last one that has records
 //! may have a torn tail, behind its last batch record; a later one has no record yet, and is
@@ -246,7 +246,8 @@ impl Reader<'_> {
         if !verdict.flaws.is_empty() || file.size > SEGMENT_SIZE_MAX {
             index.give_up();
         }
-        let size = if is_last && file.has_header { end } else { self.bytes.len() } as u64;
+        let may_cut = is_last || verdict.flaws.is_empty();
+        let size = if may_cut && file.has_header { end } else { self.bytes.len() } as u64;
         plan.segments.push(SegmentInfo { number, size });
         if is_last {
             let synced_to = scan.synced_to as u64;
@@ -254,6 +255,11 @@ impl Reader<'_> {
             plan.may_append = verdict.may_append;
             plan.last_index = Some(index);
         } else if let Ok(file) = self.disk.open(&name(number)) {
+            // Space that was taken and not used, if there is any. The next start does it if this
+            // fails.
+            if size < self.bytes.len() as u64 {
+                let _ = file.set_size(size);
+            }
             // A cache: the next start reads the segment once more if this fails.
             let _ = index.write(self.disk, &*file, size);
         }

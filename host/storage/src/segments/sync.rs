@@ -1,17 +1,18 @@
-//! The log's own thread: writes, syncs, and takes segments away, in turns.
+//! What the log's own thread does: writes, syncs, and takes segments away, in turns. A thread that
+//! has nothing else to do may take a turn in its place, where the disk is quick.
 
 use std::io;
-use std::sync::Arc;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use crate::log::{Position, RETRY, SyncOutcome};
 use crate::segments::SegmentWriter;
 use crate::segments::log::Shared;
 use crate::segments::waiting::Group;
 
-/// What the thread has.
-pub(super) struct SyncThread {
+/// What whoever takes a turn has.
+pub(super) struct Syncer {
     shared: Arc<Shared>,
     writer: SegmentWriter,
     tell: Box<dyn FnMut(SyncOutcome) + Send>,
@@ -33,7 +34,7 @@ pub(super) enum Turn {
     Trouble(io::Error),
 }
 
-impl SyncThread {
+impl Syncer {
     pub(super) fn new(
         shared: Arc<Shared>,
         writer: SegmentWriter,
@@ -47,21 +48,6 @@ impl SyncThread {
             told_durable: Position(0),
             told_trouble: false,
         }
-    }
-
-    /// Turns until the log is dropped and nothing waits any more.
-    pub(super) fn run(mut self) {
-        loop {
-            match self.turn() {
-                Turn::Done => {}
-                Turn::Idle if self.sleep() => {}
-                Turn::Idle => break,
-                Turn::Trouble(_) if !self.pause() => {}
-                // The node stops: what waits was never confirmed.
-                Turn::Trouble(error) => return self.fail(error),
-            }
-        }
-        self.close();
     }
 
     /// Writes one group, or takes one segment away.
@@ -82,9 +68,16 @@ impl SyncThread {
         let _ = self.writer.close();
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "how quick the disk is; no outcome depends on it"
+    )]
     fn commit(&mut self, group: Arc<Group>) -> Turn {
         self.removed_last = false;
-        match self.writer.commit(&group) {
+        let started = Instant::now();
+        let outcome = self.writer.commit(&group);
+        self.shared.sync_took(started.elapsed());
+        match outcome {
             Ok(()) => {}
             Err(error) => {
                 if !std::mem::replace(&mut self.told_trouble, true) {
@@ -130,16 +123,42 @@ impl SyncThread {
         self.shared.state().failed = true;
         (self.tell)(SyncOutcome::Failed(error));
     }
+}
 
+impl std::fmt::Debug for Syncer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Syncer({:?})", self.writer)
+    }
+}
+
+/// Turns until the log is dropped and nothing waits any more.
+pub(super) fn run(shared: &Shared, syncer: &Mutex<Syncer>) {
+    let syncer = || syncer.lock().unwrap_or_else(PoisonError::into_inner);
+    loop {
+        // The guard is gone before the outcome is looked at.
+        let turn = syncer().turn();
+        match turn {
+            Turn::Done => {}
+            Turn::Idle if shared.sleep() => {}
+            Turn::Idle => break,
+            Turn::Trouble(_) if !shared.pause() => {}
+            // The node stops: what waits was never confirmed.
+            Turn::Trouble(error) => return syncer().fail(error),
+        }
+    }
+    syncer().close();
+}
+
+impl Shared {
     /// Waits for something to do, and answers whether there may ever be.
     fn sleep(&self) -> bool {
-        let mut state = self.shared.state();
+        let mut state = self.state();
         while !state.waiting.has_work() {
             if state.closing {
                 return false;
             }
             state.asleep = true;
-            state = self.shared.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
             state.asleep = false;
         }
         true
@@ -147,9 +166,8 @@ impl SyncThread {
 
     /// Waits until the disk is worth another try, and answers whether the log is to end.
     fn pause(&self) -> bool {
-        let state = self.shared.state();
+        let state = self.state();
         let waited = self
-            .shared
             .wake
             .wait_timeout_while(state, RETRY, |state| !state.closing)
             .unwrap_or_else(PoisonError::into_inner);

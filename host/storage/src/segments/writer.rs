@@ -25,6 +25,9 @@ use crate::writer::{CommitError, create, reopen, write_and_sync};
 /// The number of a log's first segment.
 const NUMBER_FIRST: u32 = 1;
 
+/// Bytes of a segment's file that space is taken for at once.
+const ALLOCATED_AHEAD: u64 = if cfg!(test) { 300 } else { 4 * 1024 * 1024 };
+
 /// Writes the log's segments.
 pub struct SegmentWriter {
     disk: Arc<dyn Disk>,
@@ -35,6 +38,8 @@ pub struct SegmentWriter {
     number: u32,
     /// Where the next group goes; all before it is synced.
     end: u64,
+    /// Space was taken for the file's bytes before this one, as far as there was any.
+    allocated: u64,
     /// What the segment's index will say.
     index: IndexBuilder,
     /// The next segment's file, made ahead.
@@ -97,6 +102,7 @@ impl SegmentWriter {
             file,
             number,
             end,
+            allocated: end,
             index,
             ahead: None,
             names_unsynced: false,
@@ -142,6 +148,8 @@ impl SegmentWriter {
             let index = std::mem::replace(&mut self.index, none);
             // A cache: the next start reads the segment if this fails.
             let _ = index.write(&*self.disk, &*self.file, self.end);
+            // Space that was taken and not used. The next start does it if this fails.
+            let _ = self.file.set_size(self.end);
         }
     }
 
@@ -184,7 +192,10 @@ impl SegmentWriter {
         }
         let mut bytes = Vec::new();
         record::put(&mut bytes, u64::from(self.number), self.end, KIND_BATCH, b"");
-        self.write(self.end, &[&bytes])
+        self.write(self.end, &[&bytes])?;
+        // Space that was taken and not used. The next start does it if this fails.
+        let _ = self.file.set_size(self.end);
+        Ok(())
     }
 
     fn go_on_in(&mut self, number: u32) -> Result<(), CommitError> {
@@ -196,14 +207,28 @@ impl SegmentWriter {
         };
         self.number = number;
         self.end = HEADER_SIZE as u64;
+        self.allocated = self.end;
         self.index = IndexBuilder::new(number, self.options.index_size_max);
         Ok(())
     }
 
     fn write(&mut self, offset: u64, parts: &[&[u8]]) -> Result<(), CommitError> {
+        let end = offset + parts.iter().map(|part| part.len() as u64).sum::<u64>();
+        self.allocate(end);
         write_and_sync(&*self.file, offset, parts)?;
-        self.end = offset + parts.iter().map(|part| part.len() as u64).sum::<u64>();
+        self.end = end;
         Ok(())
+    }
+
+    /// Takes space for more than what is to be written, so that most syncs find the file's size and
+    /// its blocks as they were: half of what a small sync costs.
+    fn allocate(&mut self, end: u64) {
+        if end > self.allocated {
+            let ahead = (self.allocated + ALLOCATED_AHEAD).min(self.options.segment_size);
+            self.allocated = ahead.max(end);
+            // Without space, or where the file system can't, the write itself tells.
+            let _ = self.file.allocate(self.allocated);
+        }
     }
 }
 
