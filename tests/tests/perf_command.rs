@@ -192,4 +192,5 @@ fn a_broker_that_dies_leaves_what_was_measured() {
     let found: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert!(found["received"].as_u64() > Some(0), "{found}");
     assert!(found["failure"].is_string(), "{found}");
+    assert!(found["broker"]["rss_bytes"].as_u64() > Some(0), "what was seen last: {found}");
 }

@@ -6,6 +6,8 @@
 //! signals are known here and nowhere else.
 
 mod allocator;
+#[cfg(test)]
+mod allocator_tests;
 mod cli;
 mod clock;
 mod definitions_commands;

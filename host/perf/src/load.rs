@@ -22,6 +22,9 @@ use crate::topology::{CHANNEL, Topology};
 /// How often a run looks whether it is over.
 const TICK: Duration = Duration::from_millis(2);
 
+/// How often to look what the broker has used: should it die, that is what is known of it.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// How long nothing may arrive before what is missing counts as lost.
 const SILENCE_MAX: Duration = Duration::from_secs(5);
 
@@ -170,9 +173,14 @@ fn measure(
     };
     let mut progress = Progress::new(scenario, first);
     let warmup = scenario.warmup();
+    let mut looked = first.at_ns;
     let mut wait = |begin_ns, duration| {
         while elapsed(begin_ns) < duration && !over() {
             thread::sleep(TICK.min(duration));
+            if elapsed(looked) >= LOOK {
+                broker.map(BrokerProcess::usage);
+                looked = now_ns();
+            }
             progress.tick(broker, flow);
         }
     };

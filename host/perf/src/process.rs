@@ -36,7 +36,9 @@ pub(crate) fn usage(id: &str) -> anyhow::Result<Usage> {
         let kib: u64 = line.trim().strip_suffix(" kB")?.trim().parse().ok()?;
         Some(kib << 10)
     };
-    let (rss, rss_max) = (bytes("VmRSS:").unwrap_or(0), bytes("VmHWM:").unwrap_or(0));
+    // A process that has ended and that nobody has waited for is there, without memory.
+    let rss = bytes("VmRSS:").with_context(|| format!("process {id} has ended"))?;
+    let rss_max = bytes("VmHWM:").unwrap_or(rss);
     Ok(Usage { cpu_s, rss, rss_max })
 }
 

@@ -12,6 +12,9 @@ use super::record::{
 /// Pairs in one record of settled messages.
 const SETTLED_MAX: usize = 4_096;
 
+/// Bytes of a batch whose memory is kept for the next one.
+const BATCH_KEPT_MAX: usize = 1024 * 1024;
+
 /// Queues that share one message's record; more need another record.
 const SHARES_MAX: usize = 60_000;
 
@@ -81,6 +84,8 @@ pub(crate) struct Journal {
     others: Vec<(u8, Vec<u8>)>,
     payload: Vec<u8>,
     positions: Vec<RecordPosition>,
+    /// Of the last one, for its memory.
+    batch: Batch,
 }
 
 impl Journal {
@@ -184,9 +189,11 @@ impl Journal {
         self.others.push((kind::DELETED, payload));
     }
 
-    /// Makes the log's batch of it; messages come first, so that their positions do.
+    /// Makes the log's batch of it; messages come first, so that their positions do. It wants to
+    /// be [given back](Self::give_back).
     pub(crate) fn batch(&mut self) -> Batch {
-        let mut batch = Batch::default();
+        let mut batch = std::mem::take(&mut self.batch);
+        batch.clear();
         for pending in &mut self.pending {
             self.payload.clear();
             match &pending.source {
@@ -225,6 +232,14 @@ impl Journal {
         self.settled.clear();
         self.handed_out.clear();
         batch
+    }
+
+    /// Keeps the memory of a batch for the next one: to grow it anew each time would copy every
+    /// message several times.
+    pub(crate) fn give_back(&mut self, batch: Batch) {
+        if batch.size() <= BATCH_KEPT_MAX {
+            self.batch = batch;
+        }
     }
 
     /// The list for the positions of the batch's records.

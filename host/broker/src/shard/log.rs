@@ -123,6 +123,7 @@ impl Shard {
             usage.apply(&mut self.log.changes);
             appended
         };
+        self.log.journal.give_back(batch);
         let waiting = std::mem::take(&mut self.log.waiting);
         match appended {
             Ok(position) => {
