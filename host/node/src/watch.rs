@@ -26,6 +26,8 @@ pub(crate) struct Watch {
     memory_limit: u64,
     disk_free_limit: u64,
     budget: MemoryBudget,
+    /// Whether queues were told to keep little in memory.
+    is_short: bool,
 }
 
 impl Watch {
@@ -41,11 +43,12 @@ impl Watch {
             memory_limit,
             disk_free_limit: settings.node.disk_free_limit_bytes,
             budget: memory_budget(settings),
+            is_short: false,
         }
     }
 
     /// Looks again and again, until it is aborted.
-    pub(crate) async fn run(self) {
+    pub(crate) async fn run(mut self) {
         loop {
             self.look();
             for damage in self.broker.take_damage_reports() {
@@ -61,14 +64,15 @@ impl Watch {
     }
 
     /// Queues keep less in memory well before the alarm stops publishers.
-    fn set_budget(&self, used: u64) {
-        let is_short = used > self.memory_limit / 2;
+    fn set_budget(&mut self, used: u64) {
+        self.is_short = is_short(self.is_short, used, self.memory_limit);
         let short = MemoryBudget { logged: QUEUE_MEMORY_MIN, unlogged: QUEUE_MEMORY_MIN };
-        self.broker.set_memory_budget(if is_short { short } else { self.budget });
+        self.broker.set_memory_budget(if self.is_short { short } else { self.budget });
     }
 
-    fn look(&self) {
-        let alarms = self.broker.alarms();
+    fn look(&mut self) {
+        let broker = self.broker.clone();
+        let alarms = broker.alarms();
         if let Some(used) = resident_memory() {
             let is_low = used > self.memory_limit;
             self.set_budget(used);
@@ -86,6 +90,12 @@ impl Watch {
             }
         }
     }
+}
+
+/// Whether queues should keep little in memory: from half of the limit on, and then until it is
+/// clearly less, so that what they gave back does not come at once again.
+fn is_short(was_short: bool, used: u64, limit: u64) -> bool {
+    used > if was_short { limit / 5 * 2 } else { limit / 2 }
 }
 
 /// What one queue's ready messages may take of memory, by the settings.
@@ -109,4 +119,21 @@ fn total_memory() -> Option<u64> {
     let group = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
     let group = group.and_then(|text| text.trim().parse().ok()).unwrap_or(u64::MAX);
     Some(machine.min(group))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_short_until_it_is_clearly_enough() {
+        let mut short = false;
+        let mut looks = [40, 51, 49, 41, 40, 45, 50, 51].map(|used| {
+            short = is_short(short, used, 100);
+            short
+        });
+        assert_eq!(looks, [false, true, true, true, false, false, false, true]);
+        looks = [0; 8].map(|used| is_short(true, used, u64::MAX));
+        assert_eq!(looks, [false; 8]);
+    }
 }
