@@ -34,7 +34,12 @@ impl ExchangeType for ConsistentHash {
             (None, Some("message_id")) => Source::MessageId,
             (None, Some("correlation_id")) => Source::CorrelationId,
             (None, Some("timestamp")) => Source::Timestamp,
-            (None, Some(other)) => return Err(format!("Unsupported property: {other}")),
+            (None, Some(other)) => {
+                return Err(format!(
+                    "Unsupported property: {other} (invalid arg 'hash-property', must be \
+                     'message_id', 'correlation_id' or 'timestamp')"
+                ));
+            }
             (Some(_), Some(_)) => {
                 return Err("hash-header and hash-property are mutually exclusive".to_owned());
             }
@@ -207,7 +212,10 @@ mod tests {
         );
         assert_eq!(
             refusal(&[("hash-property", "app_id".into())]).as_deref(),
-            Some("Unsupported property: app_id")
+            Some(
+                "Unsupported property: app_id (invalid arg 'hash-property', must be 'message_id', \
+                 'correlation_id' or 'timestamp')"
+            )
         );
         assert_eq!(
             refusal(&[("hash-header", Value::I32(1))]).as_deref(),
