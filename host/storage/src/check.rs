@@ -8,6 +8,7 @@ use crate::disk::{Disk, read_all};
 use crate::header::{self, FileRole, HEADER_SIZE};
 use crate::recover::{CutTail, Damage, MISSING, OpenError};
 use crate::scan::Scan;
+use crate::segments::handles::is_removed;
 use crate::segments::index::{self, IndexBuilder};
 use crate::snapshot;
 use crate::verdict::{Verdict, judge};
@@ -91,6 +92,9 @@ pub(crate) fn walk(
     let walk = Walk { disk, names };
     for name in names.iter().filter(|name| is_unfinished(name)) {
         visit(walk.leftover(name, INTERRUPTED)?)?;
+    }
+    for name in names.iter().filter(|name| is_removed(name)) {
+        visit(walk.leftover(name, REMOVED)?)?;
     }
     match role {
         LogRole::Metadata => walk.metadata(visit),
@@ -306,6 +310,7 @@ impl Walk<'_> {
 }
 
 const INTERRUPTED: &str = "its writing was interrupted";
+const REMOVED: &str = "it was being taken away";
 const REPLACED: &str = "a snapshot has replaced it";
 const MADE_AHEAD: &str = "it was made ahead, and holds nothing";
 

@@ -182,6 +182,18 @@ fn waiting(at: RecordPosition, bytes: &[u8], index: usize) -> &[u8] {
     bytes.get(..at.size as usize).unwrap_or(bytes)
 }
 
+/// The name of a file that was a segment's, and is on its way out.
+pub(super) fn removed_name(segment: u32) -> String {
+    format!("{}{REMOVED_SUFFIX}", name(segment))
+}
+
+/// Whether the file was a segment's, and is part of the log no more.
+pub(crate) fn is_removed(name: &str) -> bool {
+    name.strip_suffix(REMOVED_SUFFIX).is_some_and(|name| FileRole::Segment.number(name).is_some())
+}
+
+const REMOVED_SUFFIX: &str = ".removed";
+
 /// The name of a segment's file.
 pub(super) fn name(segment: u32) -> String {
     FileRole::Segment.file_name(u64::from(segment))

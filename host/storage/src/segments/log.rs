@@ -58,6 +58,8 @@ pub(super) struct State {
     pub(super) waiting: Waiting,
     /// Whether the thread waits for something to do: waking it is a system call.
     pub(super) asleep: bool,
+    /// Whether whoever took its turn has left a file to be shrunk.
+    pub(super) is_shrinking: bool,
     pub(super) closing: bool,
     pub(super) failed: bool,
 }
@@ -81,8 +83,13 @@ impl SegmentLog {
         writer: SegmentWriter,
         tell: impl FnMut(SyncOutcome) + Send + 'static,
     ) -> Self {
-        let state =
-            State { waiting: writer.waiting(), asleep: false, closing: false, failed: false };
+        let state = State {
+            waiting: writer.waiting(),
+            asleep: false,
+            is_shrinking: false,
+            closing: false,
+            failed: false,
+        };
         let shared = Arc::new(Shared {
             state: Mutex::new(state),
             wake: Condvar::new(),
@@ -232,9 +239,11 @@ impl SegmentLog {
             self.shared.owed.store(false, Ordering::Relaxed);
             drop(state);
             syncer.turn();
+            let is_shrinking = syncer.is_shrinking();
             drop(syncer);
             state = self.shared.state();
-            if !state.waiting.has_work() {
+            state.is_shrinking |= is_shrinking;
+            if !is_shrinking && !state.waiting.has_work() {
                 return;
             }
         }

@@ -14,7 +14,7 @@
 //!
 //! [`Batch`]: crate::Batch
 
-mod handles;
+pub(crate) mod handles;
 pub(crate) mod index;
 mod log;
 mod read;

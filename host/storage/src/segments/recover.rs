@@ -18,7 +18,7 @@ use crate::header::{self, FileRole, HEADER_SIZE};
 use crate::record::{self, Found, KIND_MAX, RECORD_OVERHEAD};
 use crate::recover::{CutTail, Damage, LastFile, MISSING, OpenError};
 use crate::scan::Scan;
-use crate::segments::handles::name;
+use crate::segments::handles::{is_removed, name};
 use crate::segments::index::{self, IndexBuilder, IndexDamaged, IndexReader};
 use crate::segments::waiting::SEGMENT_SIZE_MAX;
 use crate::segments::{RecordPosition, SegmentInfo, SegmentLogOptions};
@@ -64,7 +64,8 @@ pub(super) struct Plan {
     pub(super) may_append: bool,
     /// Files that were made for later segments.
     pub(super) unused: Vec<u32>,
-    /// Files that nobody needs: indexes without their segment, interrupted replacements.
+    /// Files that nobody needs: indexes without their segment, interrupted replacements, segments
+    /// that were being taken away.
     pub(super) stray: Vec<String>,
 }
 
@@ -166,6 +167,7 @@ impl Reader<'_> {
         let is_stray = |name: &&String| {
             index::segment_of(name).is_some_and(|number| !has_segment(&number))
                 || is_unfinished(name)
+                || is_removed(name)
         };
         plan.stray = names.iter().filter(is_stray).cloned().collect();
         Ok(files)

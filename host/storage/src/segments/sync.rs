@@ -16,7 +16,7 @@ pub(super) struct Syncer {
     shared: Arc<Shared>,
     writer: SegmentWriter,
     tell: Box<dyn FnMut(SyncOutcome) + Send>,
-    /// Whether the turn before took a segment away: groups and segments alternate.
+    /// Whether the turn before took a segment away, or a piece of one: that and groups alternate.
     removed_last: bool,
     told_durable: Position,
     /// Whether the last try failed.
@@ -60,7 +60,18 @@ impl Syncer {
         }
         let group = state.waiting.first_group();
         drop(state);
+        if self.writer.is_shrinking() && (group.is_none() || !self.removed_last) {
+            // Room is what a group that found none waits for.
+            self.writer.shrink(self.told_trouble);
+            self.removed_last = true;
+            return Turn::Done;
+        }
         group.map_or(Turn::Idle, |group| self.commit(group))
+    }
+
+    /// Whether a turn would find something to do, whatever waits.
+    pub(super) fn is_shrinking(&self) -> bool {
+        self.writer.is_shrinking()
     }
 
     /// All is on disk already; this only helps the next start to judge damage.
@@ -153,7 +164,7 @@ impl Shared {
     /// Waits for something to do, and answers whether there may ever be.
     fn sleep(&self) -> bool {
         let mut state = self.state();
-        while !state.waiting.has_work() {
+        while !std::mem::take(&mut state.is_shrinking) && !state.waiting.has_work() {
             if state.closing {
                 return false;
             }

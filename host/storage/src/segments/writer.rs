@@ -8,6 +8,7 @@
 //! 00000000000000000005.segment   header: made ahead of its turn
 //! ```
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use crate::disk::{Disk, DiskFile};
 use crate::header::{FileRole, HEADER_SIZE};
 use crate::record::{self, KIND_BATCH};
 use crate::recover::OpenError;
-use crate::segments::handles::name;
+use crate::segments::handles::{name, removed_name};
 use crate::segments::index::{self, IndexBuilder};
 use crate::segments::recover::{self, Listeners, Plan, RecoveryProgress, SegmentRecovery};
 use crate::segments::waiting::{Group, Waiting};
@@ -27,6 +28,16 @@ const NUMBER_FIRST: u32 = 1;
 
 /// Bytes of a segment's file that space is taken for at once.
 const ALLOCATED_AHEAD: u64 = if cfg!(test) { 300 } else { 4 * 1024 * 1024 };
+
+/// Bytes that are cut at once off a file that goes.
+const SHRUNK_AT_ONCE: u64 = if cfg!(test) { 1000 } else { 4 * 1024 * 1024 };
+
+/// A file that is not part of the log any more.
+struct Leaving {
+    name: String,
+    file: Box<dyn DiskFile>,
+    size: u64,
+}
 
 /// Writes the log's segments.
 pub struct SegmentWriter {
@@ -46,6 +57,8 @@ pub struct SegmentWriter {
     ahead: Option<Box<dyn DiskFile>>,
     /// Whether the folder may hold names that it would not after a crash.
     names_unsynced: bool,
+    /// Files that are not part of the log any more, and go in pieces.
+    leaving: VecDeque<Leaving>,
 }
 
 impl SegmentWriter {
@@ -106,6 +119,7 @@ impl SegmentWriter {
             index,
             ahead: None,
             names_unsynced: false,
+            leaving: VecDeque::new(),
         };
         Ok((writer, recovery))
     }
@@ -165,23 +179,48 @@ impl SegmentWriter {
         }
     }
 
-    /// Takes a segment's file away, durably: the next one goes only after it, so that a crash
-    /// never leaves a hole.
+    /// Takes a segment out of the log, durably: the next one goes only after it, so that a crash
+    /// never leaves a hole. Its file has another name then, and is still to be shrunk away.
     pub(super) fn remove(&mut self, number: u32) -> io::Result<()> {
         if self.names_unsynced {
             self.disk.sync()?;
             self.names_unsynced = false;
         }
         index::remove(&*self.disk, number);
-        match self.disk.remove(&name(number)) {
-            // Taken away by an earlier call, whose sync failed.
+        let removed = removed_name(number);
+        match self.disk.rename(&name(number), &removed) {
+            // Renamed by an earlier call, whose sync failed.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             outcome => outcome?,
         }
         self.names_unsynced = true;
         self.disk.sync()?;
         self.names_unsynced = false;
+        // What can't be opened or shrunk goes at the next start.
+        if let Ok(file) = self.disk.open(&removed)
+            && let Ok(size) = file.size()
+        {
+            self.leaving.push_back(Leaving { name: removed, file, size });
+        }
         Ok(())
+    }
+
+    /// Whether there are files to be shrunk away.
+    pub(super) fn is_shrinking(&self) -> bool {
+        !self.leaving.is_empty()
+    }
+
+    /// Cuts a piece off a file that is not part of the log any more, or all of it: to give a large
+    /// file back takes tens of milliseconds, for which no group should wait.
+    pub(super) fn shrink(&mut self, all: bool) {
+        let Some(leaving) = self.leaving.front_mut() else { return };
+        leaving.size = if all { 0 } else { leaving.size.saturating_sub(SHRUNK_AT_ONCE) };
+        let is_cut = leaving.size > 0 && leaving.file.set_size(leaving.size).is_ok();
+        if !is_cut && let Some(leaving) = self.leaving.pop_front() {
+            drop(leaving.file);
+            // Best effort, and not synced: the next start does it if this fails.
+            let _ = self.disk.remove(&leaving.name);
+        }
     }
 
     /// Ends the log, when every group was committed: an empty batch says that all before it was synced, so that whatever is
