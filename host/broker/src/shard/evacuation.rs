@@ -18,11 +18,11 @@ use crate::queue::ScanPlace;
 
 /// Messages that one step looks at: about a tenth of a millisecond.
 const SCANNED_AT_ONCE: usize = if cfg!(test) { 3 } else { 16 * 1024 };
-/// Bytes of messages that one step writes again: about a millisecond.
-const WRITTEN_AT_ONCE: usize = 256 * 1024;
+/// Bytes of messages that one step writes again: half a millisecond, about.
+const WRITTEN_AT_ONCE: usize = 128 * 1024;
 /// Bytes that wait for the disk beyond which an evacuation waits too, so that what publishers
 /// write does not wait behind it.
-const UNSYNCED_MAX: u64 = 4 * 1024 * 1024;
+const UNSYNCED_MAX: u64 = 512 * 1024;
 
 /// A segment that is being made empty, as far as one shard's queues live in it.
 pub(super) struct Evacuating {
