@@ -58,6 +58,9 @@ const NOTHING: &str = r#"(module
 const BY_KEY: &str =
     concat!(env!("CARGO_MANIFEST_DIR"), "/../../examples/routes/by-key/by-key.wasm");
 
+/// As `TWO_FIELDS`, as a component.
+const COMPONENT: &str = include_str!("two-fields-component.wat");
+
 struct Nowhere;
 
 impl RouteStore for Nowhere {
@@ -105,10 +108,14 @@ fn main() {
     .unwrap();
     let vhost = VhostName::new("/").unwrap();
     let by_key = fs::read(BY_KEY).unwrap();
-    for (name, module) in [
-        ("nothing", NOTHING.as_bytes()),
-        ("two-fields", TWO_FIELDS.as_bytes()),
-        ("by-key", by_key.as_slice()),
+    let mut called = LimitOverrides::default();
+    called.set("cache_entries", 0).unwrap();
+    for (name, module, limits) in [
+        ("nothing", NOTHING.as_bytes(), called),
+        ("two-fields", TWO_FIELDS.as_bytes(), called),
+        ("component", COMPONENT.as_bytes(), called),
+        ("by-key", by_key.as_slice(), called),
+        ("kept", by_key.as_slice(), LimitOverrides::default()),
     ] {
         let request = DeployRequest {
             vhost: &vhost,
@@ -116,7 +123,7 @@ fn main() {
             module,
             grants: &[],
             destinations: Destinations::Bound,
-            limits: LimitOverrides::default(),
+            limits,
             guards: &Guards::default(),
             activate: true,
             now_ms: 0,
@@ -130,7 +137,9 @@ fn main() {
         ("topic exchange", exchange(&**topic, &vhost, None)),
         ("route, no field, no destination", exchange(&wasm, &vhost, Some("nothing"))),
         ("route, two fields, index answer", exchange(&wasm, &vhost, Some("two-fields"))),
+        ("component, two fields, an index", exchange(&wasm, &vhost, Some("component"))),
         ("route, the recipe by-key", exchange(&wasm, &vhost, Some("by-key"))),
+        ("by-key, answers that are kept", exchange(&wasm, &vhost, Some("kept"))),
     ];
 
     let mut headers = FieldTable::new();
@@ -156,7 +165,7 @@ fn main() {
         now_ms: 0,
         random: 0,
     };
-    let mut fastest = [f64::MAX; 4];
+    let mut fastest = [f64::MAX; 6];
     let mut destinations = Vec::new();
     for _ in 0..ROUNDS {
         for ((_, matcher), fastest) in cases.iter().zip(&mut fastest) {

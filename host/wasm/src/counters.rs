@@ -9,9 +9,9 @@ use shunt_routing::FailureCause;
 use crate::limits::{GUARD_LOG_NS, GUARDS_MAX};
 
 const CAUSES: usize = FailureCause::ALL.len();
-/// One call of this many is measured: two system calls for each message would cost more than a
-/// small route.
-const SAMPLE: u64 = 64;
+/// Calls between two that are measured, once there were as many: two system calls for each message
+/// would cost more than a small route. Before that the distance doubles.
+const SAMPLE: u64 = 512;
 
 /// Counters of a version at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -27,7 +27,8 @@ pub struct RouteCounters {
     pub cache_hits: u64,
     /// Calls that looked into the cache in vain.
     pub cache_misses: u64,
-    /// Processor time of the calls, in nanoseconds; estimated from one call in 64.
+    /// Processor time of the calls, in nanoseconds; estimated from one call in 512, and from more
+    /// of the first ones.
     pub cpu_time_ns: u64,
     /// Time that passed during the calls, in nanoseconds; estimated likewise.
     pub wall_time_ns: u64,
@@ -57,6 +58,9 @@ pub(crate) struct Counts {
     guards_told_ns: AtomicU64,
     cache_hits: AtomicU64,
     cache_misses: AtomicU64,
+    /// The number of the call that is to be measured next, from 0.
+    next_sample: AtomicU64,
+    /// Calls that those which were measured stand for.
     sampled: AtomicU64,
     cpu_time_ns: AtomicU64,
     wall_time_ns: AtomicU64,
@@ -72,13 +76,19 @@ impl Counts {
     pub(crate) fn call(&self) -> bool {
         let calls = self.calls.load(Ordering::Relaxed);
         self.calls.store(calls.wrapping_add(1), Ordering::Relaxed);
-        calls.is_multiple_of(SAMPLE)
+        calls == self.next_sample.load(Ordering::Relaxed)
     }
 
+    /// Takes what the call took. It stands for all calls since the last one that was measured: so
+    /// does the first one, which sets an instance up, for itself alone.
+    #[cold]
     pub(crate) fn measured(&self, cpu_time_ns: u64, wall_time_ns: u64) {
-        add(&self.sampled, 1);
-        add(&self.cpu_time_ns, cpu_time_ns);
-        add(&self.wall_time_ns, wall_time_ns);
+        let calls = self.calls();
+        let weight = calls.saturating_sub(self.sampled.load(Ordering::Relaxed));
+        self.next_sample.store(calls + calls.min(SAMPLE) - 1, Ordering::Relaxed);
+        self.sampled.store(calls, Ordering::Relaxed);
+        add(&self.cpu_time_ns, cpu_time_ns.saturating_mul(weight));
+        add(&self.wall_time_ns, wall_time_ns.saturating_mul(weight));
     }
 
     pub(crate) fn failure(&self, cause: FailureCause) {
@@ -206,9 +216,24 @@ mod tests {
         assert_eq!(read.failures_by(FailureCause::Timeout), 1);
         assert_eq!(read.failures_total(), 1);
         assert_eq!((read.guards[3], read.guards.iter().sum::<u64>()), (2, 2));
-        assert_eq!(read.cpu_time_ns, 60 * 129 / 3);
+        assert_eq!(read.cpu_time_ns, 128 * 10 + 40);
         counters.close(&b);
         assert_eq!(counters.read(), read);
+    }
+
+    #[test]
+    fn the_first_calls_are_measured_more_often_and_stand_for_fewer() {
+        let counters = Counters::default();
+        let counts = counters.open();
+        let mut measured = Vec::new();
+        for n in 0..2_000_u64 {
+            if counts.call() {
+                measured.push(n);
+                counts.measured(if n == 0 { 1_000_000 } else { 10 }, 0);
+            }
+        }
+        assert_eq!(measured, [0, 1, 3, 7, 15, 31, 63, 127, 255, 511, 1_023, 1_535]);
+        assert_eq!(counters.read().cpu_time_ns, (1_000_000 + 1_535 * 10) * 2_000 / 1_536);
     }
 
     #[test]

@@ -128,10 +128,10 @@ limits! {
     /// Answers of a route without capabilities that each thread keeps for an exchange; 0 keeps
     /// none.
     cache_entries: 256, 0 to 65_536;
-    /// Traps, timeouts and wants of memory within ten seconds, at least half of all calls, after
-    /// which a thread stops calling the route for an exchange.
+    /// Traps, timeouts (each of which counts for ten) and wants of memory within ten seconds, at
+    /// least half of all calls, after which a thread stops calling the route for an exchange.
     breaker_failures: 100, 1 to 1_000_000_000;
-    /// How long it stops, in milliseconds.
+    /// How long it stops, in milliseconds; up to 64 times as long where it fails again after that.
     breaker_pause_ms: 1_000, 1 to 3_600_000;
     /// Live instances of one version, over all exchanges and threads.
     instances: 1_024, 1 to 65_536;
@@ -158,6 +158,11 @@ pub(crate) const WASI_HANDLES_MAX: u32 = 1_024;
 pub(crate) const STATE_ENTRY_BYTES: usize = 64;
 /// Time in which the failures that open a breaker are counted.
 pub(crate) const BREAKER_WINDOW_NS: u64 = 10_000_000_000;
+/// Failures that a timeout counts for: with the defaults, a thread gives a route that does nothing
+/// else fifty milliseconds.
+pub(crate) const BREAKER_TIMEOUT_WEIGHT: u64 = 10;
+/// How often the pause of a breaker doubles that opens again and again.
+pub(crate) const BREAKER_DOUBLINGS_MAX: u32 = 6;
 /// Bytes of the fields of a message whose answer is kept.
 pub(crate) const ANSWER_KEY_BYTES_MAX: usize = 512;
 /// Destinations of an answer that is kept.

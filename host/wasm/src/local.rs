@@ -240,7 +240,7 @@ impl Local {
 
     #[cold]
     fn check_breaker(&mut self) -> Result<(), Failure> {
-        if !self.breaker.is_open(clock::monotonic_ns()) {
+        if !self.breaker.is_open(clock::monotonic_ns(), self.counts.calls()) {
             return Ok(());
         }
         let detail = "the route failed too often and rests: 'breaker_failures'";
@@ -312,8 +312,10 @@ impl Local {
             failure.cause,
             FailureCause::Trap | FailureCause::Timeout | FailureCause::Memory
         );
-        if is_costly && self.breaker.failed(clock::monotonic_ns(), self.counts.calls()) {
-            let pause_ms = self.version.terms.limits.breaker_pause_ms;
+        if is_costly
+            && let Some(pause_ms) =
+                self.breaker.failed(clock::monotonic_ns(), self.counts.calls(), failure.cause)
+        {
             let text = format!("it failed too often and rests for {pause_ms} ms; last: {failure}");
             self.version.terms.log.write(LogLevel::Error, text.as_bytes());
         }

@@ -1,0 +1,83 @@
+;; A route as a component, by hand: reads the routing key and headers.region, and answers one index.
+;; Binding 1 where the key begins with "orders." and the region with "eu", binding 0 where only the
+;; key does, else nothing. For the figures of docs/performance.md; a component made by a language's
+;; tools has that language's costs in it.
+(component
+  (type $types-type (instance
+    (type $v (variant (case "absent") (case "boolean" bool) (case "integer" s64)
+      (case "double" f64) (case "text" string) (case "bytes" (list u8))
+      (case "timestamp" s64) (case "nested" (list u8))))
+    (export "value" (type $value (eq $v)))
+    (type $k (enum "queue" "exchange"))
+    (export "destination-kind" (type $kind (eq $k)))
+    (type $arguments (list (tuple string $value)))
+    (type $b (record (field "kind" $kind) (field "name" string) (field "key" string)
+      (field "arguments" $arguments)))
+    (export "binding" (type (eq $b)))
+    (type $d (record (field "name" string) (field "version" string)
+      (field "reads" (list string)) (field "wants" (list string))))
+    (export "description" (type (eq $d)))
+    (type $e (record (field "name" string) (field "vhost" string)
+      (field "arguments" $arguments)))
+    (export "exchange" (type (eq $e)))
+    (type $dest (variant (case "binding" u32) (case "queue" string)))
+    (export "destination" (type (eq $dest)))))
+  (import "shunt:route/types@1.0.0" (instance $types (type $types-type)))
+  (alias export $types "value" (type $value))
+  (alias export $types "binding" (type $binding))
+  (alias export $types "description" (type $description))
+  (alias export $types "exchange" (type $exchange))
+  (alias export $types "destination" (type $destination))
+  (core module $m
+    (memory (export "memory") 2)
+    (global $next (mut i32) (i32.const 65536))
+    ;; The description: places of the texts, then the texts.
+    (data (i32.const 1024) "\30\04\00\00\0a\00\00\00\3a\04\00\00\01\00\00\00\20\04\00\00\02\00\00\00\30\04\00\00\00\00\00\00\3b\04\00\00\0b\00\00\00\46\04\00\00\0e\00\00\00two-fields1routing_keyheaders.region")
+    ;; The answers: binding 0, binding 1, none.
+    (data (i32.const 2048) "\00\00\00\00\00\10\00\00\01\00\00\00\00\00\00\00")
+    (data (i32.const 2064) "\00\00\00\00\10\10\00\00\01\00\00\00\00\00\00\00")
+    (data (i32.const 2080) "\00\00\00\00\00\10\00\00\00\00\00\00\00\00\00\00")
+    (data (i32.const 4096) "\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00\00")
+    (data (i32.const 4112) "\00\00\00\00\01\00\00\00\00\00\00\00\00\00\00\00")
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32)
+      (local $at i32)
+      (local.set $at (global.get $next))
+      (global.set $next (i32.and
+        (i32.add (i32.add (local.get $at) (local.get 3)) (i32.const 7)) (i32.const -8)))
+      (local.get $at))
+    (func (export "describe") (result i32) i32.const 1024)
+    (func (export "configure") (param i32 i32 i32 i32 i32 i32) (result i32)
+      (global.set $next (i32.const 65536)) i32.const 1000)
+    (func (export "check") (param i32 i32 i32 i32 i32 i32 i32) (result i32)
+      (global.set $next (i32.const 65536)) i32.const 1000)
+    (func (export "bindings") (param i32 i32) (result i32)
+      (global.set $next (i32.const 65536)) i32.const 1000)
+    (func (export "route") (param $fields i32) (param i32) (result i32)
+      ;; What came with this call is read before the next one begins.
+      (global.set $next (i32.const 65536))
+      (if (i32.or
+            (i32.lt_u (i32.load offset=12 (local.get $fields)) (i32.const 7))
+            (i64.ne
+              (i64.and (i64.load (i32.load offset=8 (local.get $fields))) (i64.const 0xffffffffffffff))
+              (i64.const 0x2e73726564726f)))
+        (then (return (i32.const 2080))))
+      ;; The second value is a text of two letters at least.
+      (if (i32.and
+            (i32.eq (i32.load8_u offset=16 (local.get $fields)) (i32.const 4))
+            (i32.ge_u (i32.load offset=28 (local.get $fields)) (i32.const 2)))
+        (then (if (i32.eq (i32.load16_u (i32.load offset=24 (local.get $fields))) (i32.const 0x7565))
+          (then (return (i32.const 2064))))))
+      (i32.const 2048)))
+  (core instance $i (instantiate $m))
+  (type $told (result (error string)))
+  (func (export "describe") (result $description)
+    (canon lift (core func $i "describe") (memory (core memory $i "memory")) (realloc (core func $i "realloc"))))
+  (func (export "configure") (param "exchange" $exchange) (result $told)
+    (canon lift (core func $i "configure") (memory (core memory $i "memory")) (realloc (core func $i "realloc"))))
+  (func (export "check-binding") (param "binding" $binding) (result $told)
+    (canon lift (core func $i "check") (memory (core memory $i "memory")) (realloc (core func $i "realloc"))))
+  (func (export "bindings") (param "bindings" (list $binding)) (result $told)
+    (canon lift (core func $i "bindings") (memory (core memory $i "memory")) (realloc (core func $i "realloc"))))
+  (func (export "route") (param "fields" (list $value))
+    (result (result (list $destination) (error string)))
+    (canon lift (core func $i "route") (memory (core memory $i "memory")) (realloc (core func $i "realloc")))))
