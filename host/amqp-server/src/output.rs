@@ -6,32 +6,57 @@ use std::io::IoSlice;
 
 use bytes::{Buf, Bytes};
 use shunt_amqp_codec::Output;
+use shunt_types::limits::CONNECTION_OUTPUT_HIGH;
 
 /// Buffers that connections of a shard take while they are busy, so that an idle one holds none.
 #[derive(Default)]
-pub(crate) struct BufferPool(RefCell<Vec<Vec<u8>>>);
+pub(crate) struct BufferPool(RefCell<Buffers>);
+
+#[derive(Default)]
+struct Buffers {
+    usual: Vec<Vec<u8>>,
+    /// For output alone: who reads is better off with parts that fit into a cache.
+    large: Vec<Vec<u8>>,
+}
 
 /// Buffers that the pool keeps for the next user.
 const POOLED_MAX: usize = 16;
 
-/// Longest buffer that is worth keeping, in bytes.
+/// Longest buffer that is one of the usual, in bytes.
 const POOLED_SIZE_MAX: usize = 512 * 1024;
+
+/// Large buffers that the pool keeps: one is filled while another one is written.
+const LARGE_POOLED_MAX: usize = 2;
+
+/// Longest buffer that is worth keeping, in bytes: what a connection collects before consumers are
+/// paused, and one batch more.
+const LARGE_SIZE_MAX: usize = 4 * CONNECTION_OUTPUT_HIGH;
 
 impl BufferPool {
     /// An empty buffer, with or without room.
     pub(crate) fn take(&self) -> Vec<u8> {
-        self.0.borrow_mut().pop().unwrap_or_default()
+        self.0.borrow_mut().usual.pop().unwrap_or_default()
+    }
+
+    /// An empty buffer for output.
+    fn take_for_output(&self) -> Vec<u8> {
+        let mut pooled = self.0.borrow_mut();
+        let large = pooled.large.pop();
+        large.or_else(|| pooled.usual.pop()).unwrap_or_default()
     }
 
     /// Keeps the buffer for the next user, unless there are enough or it has grown too large.
     pub(crate) fn give_back(&self, mut buffer: Vec<u8>) {
         let mut pooled = self.0.borrow_mut();
-        if buffer.capacity() > 0
-            && buffer.capacity() <= POOLED_SIZE_MAX
-            && pooled.len() < POOLED_MAX
-        {
+        let (kept, max) = match buffer.capacity() {
+            0 => return,
+            1..=POOLED_SIZE_MAX => (&mut pooled.usual, POOLED_MAX),
+            size if size <= LARGE_SIZE_MAX => (&mut pooled.large, LARGE_POOLED_MAX),
+            _ => return,
+        };
+        if kept.len() < max {
             buffer.clear();
-            pooled.push(buffer);
+            kept.push(buffer);
         }
     }
 }
@@ -71,7 +96,7 @@ impl OutputQueue {
     /// Gives the queue a buffer to append to, where it has none.
     pub(crate) fn prepare(&mut self, pool: &BufferPool) {
         if self.tail.capacity() == 0 {
-            self.tail = pool.take();
+            self.tail = pool.take_for_output();
         }
     }
 
@@ -141,6 +166,18 @@ impl Output for OutputQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn large_buffers_are_kept_for_output_alone_and_few_of_them() {
+        let pool = BufferPool::default();
+        for size in [100, LARGE_SIZE_MAX, LARGE_SIZE_MAX, LARGE_SIZE_MAX, LARGE_SIZE_MAX + 1] {
+            pool.give_back(Vec::with_capacity(size));
+        }
+        let reading = pool.take();
+        assert!((100..=POOLED_SIZE_MAX).contains(&reading.capacity()));
+        let output = || pool.take_for_output().capacity();
+        assert_eq!([output(), output(), output()], [LARGE_SIZE_MAX, LARGE_SIZE_MAX, 0]);
+    }
 
     fn rest(queue: &OutputQueue) -> Vec<u8> {
         let mut slices = [IoSlice::new(&[]); 8];
