@@ -20,7 +20,7 @@ async fn the_overview_adds_up() {
     let totals = json!({"messages": 3, "messages_ready": 2, "messages_unacknowledged": 1});
     assert_eq!(overview["queue_totals"], totals);
     assert_eq!(overview["object_totals"]["queues"], 3);
-    assert_eq!(overview["object_totals"]["exchanges"], 7);
+    assert_eq!(overview["object_totals"]["exchanges"], 8);
     assert_eq!(overview["message_stats"]["publish"], 3);
     assert_eq!(overview["listeners"][0]["port"], server.address.port());
     let types = overview["exchange_types"].as_array().unwrap();
