@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Persistent messages, beside Debian's RabbitMQ (scripts/rabbitmq-peer.sh): memory while many are
-# published that nobody consumes, the time from a start to the open port with them in the queue,
-# after a clean stop and after SIGKILL, and a lone confirm beside a bare write and fdatasync of the
+# published that nobody consumes, the time from a start to the answer to a client with them in the
+# queue, after a clean stop and after SIGKILL, and a lone confirm beside a bare write and fdatasync of the
 # same bytes.
 #
 #   scripts/durable.sh
@@ -34,14 +34,18 @@ end() {
 trap end EXIT
 
 now_ms() { date +%s%3N; }
-listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+# Whether a client that says hello there is answered; a port alone may be open before.
+answers() {
+    (exec 3<>"/dev/tcp/127.0.0.1/$1" && printf 'AMQP\x00\x00\x09\x01' >&3 &&
+        [ "$(head -c 1 <&3 | od -An -tu1 | tr -d ' ')" = 1 ]) 2>/dev/null
+}
 perf() { "$shunt" perf -i 0 "$@"; }
 
 start_shunt() {
     "$shunt" --data-dir "$folder/data" --amqp-listen "127.0.0.1:$port" \
         --http-listen "127.0.0.1:$((port + 10000))" --log-level warn >>"$folder/log" 2>&1 &
     broker=$!
-    until listens "$port"; do
+    until answers "$port"; do
         kill -0 "$broker"
         sleep 0.005
     done
@@ -52,7 +56,7 @@ stop_shunt() {
     broker=
 }
 
-# what it is called, how it stops, how it starts again; the milliseconds from start to open port
+# what it is called, how it stops, how it starts again; the milliseconds from start to answer
 restarts() {
     local name=$1 signal=$2 stop=$3 start=$4 times=() from round
     for ((round = 0; round < rounds; round++)); do
@@ -105,8 +109,14 @@ start_shunt
 fill "amqp://127.0.0.1:$port" Shunt
 restarts Shunt TERM stop_shunt start_shunt
 restarts Shunt KILL stop_shunt start_shunt
+ready=$(curl -fsS -u guest:guest "http://127.0.0.1:$((port + 10000))/api/queues/%2f/deep" |
+    python3 -c 'import json, sys; print(json.load(sys.stdin)["messages_ready"])')
+echo "Shunt, messages that are ready after that: $ready"
 if [ "${PEER:-yes}" != no ]; then
-    start_peer() { peer start >/dev/null; }
+    start_peer() {
+        peer start >/dev/null
+        until answers "$peer_port"; do sleep 0.005; done
+    }
     stop_peer() { case $1 in TERM) peer halt ;; *) peer kill ;; esac }
     start_peer
     peer ctl import_definitions "$folder/queues.json" >/dev/null

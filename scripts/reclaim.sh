@@ -35,7 +35,8 @@ perf() {
 }
 
 written() { awk '/^write_bytes/ {print $2}' "/proc/$broker/io"; }
-used() { du -s --block-size=1 "$folder/data/messages" | cut -f1; }
+# A file may go while it is looked at.
+used() { { du -s --block-size=1 "$folder/data/messages" 2>/dev/null || true; } | cut -f1; }
 queue() { curl -fsS -X PUT "$api/queues/%2f/$1" -d '{"durable":true}' -H 'content-type: application/json' >/dev/null; }
 
 # name, messages that stay
