@@ -54,7 +54,7 @@ fn old_messages_among_consumed_ones_cost_twice_their_size_at_most() {
     let bound = 2 * live + 5 * MIB;
     poll("the log to be short", || (size(&folder) <= bound).then_some(())).unwrap();
     // It grows while it is made shorter, but nothing like as far as without that.
-    assert!(largest < 36 * MIB, "{largest} bytes at most");
+    assert!(largest < 24 * MIB, "{largest} bytes at most");
 
     node.kill().unwrap();
     node.start_again().unwrap();

@@ -36,6 +36,10 @@ pub(super) struct ShardLog {
     settles: bool,
     /// How often this shard found other work since the log was first seen to be owed a wake.
     owing_for: u32,
+    /// The last segment that a message of this shard was put into, and the one that was the last
+    /// when this shard looked for space.
+    segment: u32,
+    reclaimed_at: u32,
     /// The position of the last batch that was handed to the log.
     last_position: u64,
     /// The segment that is being made empty, if one is.
@@ -124,6 +128,11 @@ impl Shard {
             appended
         };
         self.log.journal.give_back(batch);
+        if self.log.segment > self.log.reclaimed_at {
+            // Space is made as fast as it is taken.
+            self.log.reclaimed_at = self.log.segment;
+            self.reclaim();
+        }
         let waiting = std::mem::take(&mut self.log.waiting);
         match appended {
             Ok(position) => {
@@ -164,6 +173,7 @@ impl Shard {
     fn place(&mut self, usage: &mut Usage) {
         let placed = self.log.journal.placed();
         for (slot, sequence, Written { position, shares }) in placed.entries {
+            self.log.segment = self.log.segment.max(position.segment);
             usage.add(position.segment, share(position, shares));
             self.set_stored(slot, sequence, Written { position, shares });
         }
