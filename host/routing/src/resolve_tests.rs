@@ -113,10 +113,6 @@ impl Topology for Host {
 struct Failing;
 
 impl Matcher for Failing {
-    fn validate_binding(&self, _binding: &Binding) -> Result<(), String> {
-        Ok(())
-    }
-
     fn bind(&mut self, _binding: &Arc<Binding>) {}
 
     fn unbind(&mut self, _binding: &Binding) {}

@@ -64,10 +64,6 @@ struct DeduplicationMatcher {
 }
 
 impl Matcher for DeduplicationMatcher {
-    fn validate_binding(&self, _binding: &Binding) -> Result<(), String> {
-        Ok(())
-    }
-
     fn bind(&mut self, binding: &Arc<Binding>) {
         self.targets.add(binding.destination);
     }

@@ -29,10 +29,6 @@ struct DirectMatcher {
 }
 
 impl Matcher for DirectMatcher {
-    fn validate_binding(&self, _binding: &Binding) -> Result<(), String> {
-        Ok(())
-    }
-
     fn bind(&mut self, binding: &Arc<Binding>) {
         match self.keys.get_mut(&*binding.key) {
             Some(targets) => targets.add(binding.destination),

@@ -28,10 +28,6 @@ struct FanoutMatcher {
 }
 
 impl Matcher for FanoutMatcher {
-    fn validate_binding(&self, _binding: &Binding) -> Result<(), String> {
-        Ok(())
-    }
-
     fn bind(&mut self, binding: &Arc<Binding>) {
         self.targets.add(binding.destination);
     }

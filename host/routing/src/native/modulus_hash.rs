@@ -31,10 +31,6 @@ struct ModulusHashMatcher {
 }
 
 impl Matcher for ModulusHashMatcher {
-    fn validate_binding(&self, _binding: &Binding) -> Result<(), String> {
-        Ok(())
-    }
-
     fn bind(&mut self, binding: &Arc<Binding>) {
         self.bindings.add(binding);
     }

@@ -56,10 +56,6 @@ impl Dice {
 }
 
 impl Matcher for RandomMatcher {
-    fn validate_binding(&self, _binding: &Binding) -> Result<(), String> {
-        Ok(())
-    }
-
     fn bind(&mut self, binding: &Arc<Binding>) {
         self.dice.add(binding);
     }

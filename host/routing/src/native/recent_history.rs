@@ -60,10 +60,6 @@ struct Last {
 }
 
 impl Matcher for RecentHistoryMatcher {
-    fn validate_binding(&self, _binding: &Binding) -> Result<(), String> {
-        Ok(())
-    }
-
     fn bind(&mut self, binding: &Arc<Binding>) {
         self.targets.add(binding.destination);
     }

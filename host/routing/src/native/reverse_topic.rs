@@ -47,10 +47,6 @@ struct Node {
 }
 
 impl Matcher for ReverseTopicMatcher {
-    fn validate_binding(&self, _binding: &Binding) -> Result<(), String> {
-        Ok(())
-    }
-
     fn bind(&mut self, binding: &Arc<Binding>) {
         self.root.bind(words(&binding.key), binding.destination);
     }
