@@ -179,10 +179,10 @@ fn a_set_up_that_fails_is_not_run_for_each_message() {
     let exchange = world.exchange("loop");
     let before = clock::thread_cpu_ns();
     let causes: Vec<_> = (0..100).map(|_| publish(&*exchange, "key").unwrap_err().cause).collect();
-    // The breaker rests in between.
-    let known = [FailureCause::Timeout, FailureCause::Unavailable];
-    assert_eq!(causes[0], FailureCause::Timeout);
-    assert!(causes.iter().all(|cause| known.contains(cause)), "{causes:?}");
+    // Each counts for ten of the hundred after which the breaker opens, for longer than this takes.
+    let (called, kept_off) = causes.split_at(10);
+    assert!(called.iter().all(|cause| *cause == FailureCause::Timeout), "{causes:?}");
+    assert!(kept_off.iter().all(|cause| *cause == FailureCause::Unavailable), "{causes:?}");
     let used_ms = (clock::thread_cpu_ns() - before) / 1_000_000;
     assert!(used_ms < 2_000, "{used_ms} ms");
 }
