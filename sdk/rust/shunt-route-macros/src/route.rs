@@ -42,6 +42,7 @@ fn from_function(arguments: &Arguments, function: &ItemFn) -> syn::Result<TokenS
         #function
 
         #[doc = #documentation]
+        // No `expect`: a route may be named in camel case too.
         #[allow(non_camel_case_types)]
         #visibility struct #name {
             bindings: ::shunt_route::generated::KeptBindings,
