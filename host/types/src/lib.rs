@@ -22,6 +22,7 @@ pub mod limits;
 
 mod error;
 mod gauge;
+mod hidden;
 mod id;
 mod message;
 mod name;
@@ -34,6 +35,7 @@ mod wire;
 
 pub use error::{AmqpError, MethodId};
 pub use gauge::{QueueGauge, QueueLoad};
+pub use hidden::Hidden;
 pub use id::{DeliveryId, ExchangeId, QueueId, ShardId};
 pub use message::{Message, MessageBody, MessageError};
 pub use name::{ExchangeName, NameError, QueueName, VhostName};

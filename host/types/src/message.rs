@@ -7,6 +7,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 use triomphe::{Arc, HeaderWithLength, ThinArc, UniqueArc};
 
+use crate::hidden::Hidden;
 use crate::limits::{BODY_INLINE_MAX, SHORT_STRING_MAX};
 use crate::names::Names;
 use crate::properties::{Properties, PropertiesRef};
@@ -24,11 +25,17 @@ pub struct Message(ThinArc<Head, u8>);
 struct Head {
     /// [`NEVER`] without the property.
     expiration_ms: u64,
-    long_body: Option<Box<Bytes>>,
+    beside: Option<Box<Beside>>,
     properties_length: u32,
     names_length: u16,
     persistent: bool,
     priority: u8,
+}
+
+/// What few messages have, outside of their block.
+struct Beside {
+    long_body: Option<Bytes>,
+    hidden: Option<Box<Hidden>>,
 }
 
 /// More than [`EXPIRATION_MAX_MS`].
@@ -73,6 +80,17 @@ impl Message {
         properties: &[u8],
         body: MessageBody<'_>,
     ) -> Result<Self, MessageError> {
+        Self::with_hidden(names, properties, body, None)
+    }
+
+    /// As [`of_names`](Self::of_names), with what no consumer sees.
+    #[inline]
+    pub fn with_hidden(
+        names: Names<'_>,
+        properties: &[u8],
+        body: MessageBody<'_>,
+        hidden: Option<Box<Hidden>>,
+    ) -> Result<Self, MessageError> {
         let properties = PropertiesRef::decode(properties)?;
         let (delivery_mode, priority, expiration) = properties.summary();
         let expiration_ms = expiration.map(parse_expiration).transpose()?;
@@ -80,7 +98,7 @@ impl Message {
         let (names, properties) = (names.as_bytes(), properties.as_bytes());
         let head = Head {
             expiration_ms: expiration_ms.unwrap_or(NEVER),
-            long_body: body.long(),
+            beside: body.beside(hidden),
             properties_length: properties.len() as u32,
             names_length: names.len() as u16,
             persistent: delivery_mode == Some(2),
@@ -101,26 +119,31 @@ impl Message {
         Self::new(exchange, routing_key, &bytes, MessageBody::Borrowed(body))
     }
 
-    /// The same message with other properties: what dead-lettering and the failure policy
-    /// `alternate` deliver.
+    /// The same message with other properties: what the failure policy `alternate` delivers.
     pub fn with_properties(&self, properties: &Properties) -> Result<Self, MessageError> {
-        self.republished(self.exchange(), self.routing_key(), properties)
+        let hidden = self.hidden().cloned();
+        self.republished(self.exchange(), self.routing_key(), properties, hidden)
     }
 
-    /// The same body under another exchange, routing key and properties.
+    /// The same body under another exchange and routing key, with other properties and other
+    /// things that no consumer sees.
     pub fn republished(
         &self,
         exchange: &str,
         routing_key: &str,
         properties: &Properties,
+        hidden: Option<Hidden>,
     ) -> Result<Self, MessageError> {
+        let mut names: SmallVec<[u8; Names::LENGTH_MAX]> = SmallVec::new();
+        put_name(&mut names, exchange, "the exchange's name")?;
+        put_name(&mut names, routing_key, "the routing key")?;
         let mut bytes = Vec::new();
         properties.encode(&mut bytes);
         let body = match self.long_body() {
             None => MessageBody::Borrowed(self.body()),
             Some(body) => MessageBody::Shared(body.clone()),
         };
-        Self::new(exchange, routing_key, &bytes, body)
+        Self::with_hidden(Names::trusted(&names), &bytes, body, hidden.map(Box::new))
     }
 
     /// The exchange that it was published to; empty for the default exchange.
@@ -163,7 +186,7 @@ impl Message {
     /// The body.
     #[inline]
     pub fn body(&self) -> &[u8] {
-        match &self.head().long_body {
+        match self.long_body() {
             None => &self.0.slice[self.properties_range().1..],
             Some(body) => body,
         }
@@ -172,7 +195,7 @@ impl Message {
     /// How many bytes the body has.
     #[inline]
     pub fn body_size(&self) -> usize {
-        match &self.head().long_body {
+        match self.long_body() {
             None => self.0.slice.len() - self.properties_range().1,
             Some(body) => body.len(),
         }
@@ -181,7 +204,13 @@ impl Message {
     /// The body where it is long enough to be shared by reference instead of copied.
     #[inline]
     pub fn long_body(&self) -> Option<&Bytes> {
-        self.head().long_body.as_deref()
+        self.head().beside.as_ref()?.long_body.as_ref()
+    }
+
+    /// What no consumer sees.
+    #[inline]
+    pub fn hidden(&self) -> Option<&Hidden> {
+        self.head().beside.as_ref()?.hidden.as_deref()
     }
 
     /// Whether both are one message, shared.
@@ -210,9 +239,13 @@ impl Message {
 
     /// Bytes of memory that the message takes, shared by every queue that holds it.
     pub fn memory(&self) -> usize {
-        let long = self.long_body().map_or(0, |body| size_of::<Bytes>() + body.len());
+        let beside = self.head().beside.as_ref().map_or(0, |beside| {
+            size_of::<Beside>()
+                + beside.long_body.as_ref().map_or(0, Bytes::len)
+                + beside.hidden.as_ref().map_or(0, |hidden| hidden.memory())
+        });
         // Its count and the block's length stand before it.
-        2 * size_of::<usize>() + size_of::<Head>() + self.0.slice.len() + long
+        2 * size_of::<usize>() + size_of::<Head>() + self.0.slice.len() + beside
     }
 }
 
@@ -236,16 +269,17 @@ impl MessageBody<'_> {
         if body.len() <= BODY_INLINE_MAX { body } else { &[] }
     }
 
-    /// What is shared by reference.
+    /// What stands outside of the message's block.
     #[inline]
-    fn long(&self) -> Option<Box<Bytes>> {
-        match self {
+    fn beside(&self, hidden: Option<Box<Hidden>>) -> Option<Box<Beside>> {
+        let long_body = match self {
             Self::Borrowed(body) if body.len() > BODY_INLINE_MAX => {
-                Some(Box::new(Bytes::copy_from_slice(body)))
+                Some(Bytes::copy_from_slice(body))
             }
-            Self::Shared(body) if body.len() > BODY_INLINE_MAX => Some(Box::new(body.clone())),
+            Self::Shared(body) if body.len() > BODY_INLINE_MAX => Some(body.clone()),
             _ => None,
-        }
+        };
+        (long_body.is_some() || hidden.is_some()).then(|| Box::new(Beside { long_body, hidden }))
     }
 }
 

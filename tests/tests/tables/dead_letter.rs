@@ -205,43 +205,87 @@ fn how_a_message_dies() {
     ]);
 }
 
-/// By which keys a letter is routed: where the message of the key `k` and the `CC` header `[c]`
-/// comes to, and what its death says.
+/// By which keys a letter is routed: where the message of the key `k`, the `CC` header `[c]` and the
+/// `BCC` header `[b]` comes to, and what its death says. Nobody sees the blind key, not even where
+/// the letter came by it; a restart forgets none.
 #[test]
 fn the_keys_of_a_letter() {
-    let node = Node::start().unwrap();
-    let mut client = Client::open(node.amqp()).unwrap();
-    client.declare_exchange("in", "fanout", "", &[]).unwrap();
-    client.declare_exchange("dlx", "direct", "", &[]).unwrap();
-    for key in ["k", "c", "own"] {
-        client.declare_queue(key).unwrap();
-        client.bind(key, "dlx", key, &[]).unwrap();
-    }
-    for (what, key, reached) in [
-        ("those that it came by", None, vec!["k", "c"]),
-        ("the queue's own alone", Some("own"), vec!["own"]),
+    let mut node = Node::start().unwrap();
+    for (what, key, reached, is_killed) in [
+        ("those that it came by", None, &["k", "c", "b"][..], false),
+        ("the queue's own alone", Some("own"), &["own"], false),
+        ("those that it came by, after a kill", None, &["k", "c", "b"], true),
     ] {
+        let mut client = Client::open(node.amqp()).unwrap();
+        client.declare_exchange("in", "fanout", "d", &[]).unwrap();
+        client.declare_exchange("dlx", "direct", "d", &[]).unwrap();
+        for key in ["k", "c", "b", "own"] {
+            client.declare_queue_as(key, "d", &[]).unwrap();
+            client.bind(key, "dlx", key, &[]).unwrap();
+        }
         let mut arguments = dead_letters_to("dlx");
         arguments.extend(key.map(|key| ("x-dead-letter-routing-key".to_owned(), text(key))));
         client.declare_queue_as("work", "d", &arguments).unwrap();
         client.bind("work", "in", "", &[]).unwrap();
-        let copies = Props::new().header("CC", Value::Array(vec![text("c")]));
+        let copies = Props::persistent()
+            .header("CC", Value::Array(vec![text("c")]))
+            .header("BCC", Value::Array(vec![text("b"), Value::I32(1)]));
+        client.confirm_select().unwrap();
         client.publish("in", "k", &copies, b"m").unwrap();
-        client.sync().unwrap();
+        client.wait_confirms(0).unwrap();
+        if is_killed {
+            node.kill().unwrap();
+            node.start_again().unwrap();
+            client = Client::open(node.amqp()).unwrap();
+        }
         reject(&mut client);
         client.sync().unwrap();
-        for queue in &reached {
+        for queue in reached {
             let letter = &letters(&node, queue, 1)[0];
             let headers = &letter["properties"]["headers"];
             assert_eq!(letter["routing_key"], key.unwrap_or("k"), "{what}");
             assert_eq!(headers["CC"], json!(["c"]), "{what}: the header stays");
+            assert_eq!(headers["BCC"], Json::Null, "{what}");
             assert_eq!(headers["x-death"][0]["routing-keys"], json!(["k", "c"]), "{what}");
             assert_eq!(headers["x-death"][0]["exchange"], "in", "{what}");
         }
-        for queue in ["k", "c", "own"] {
+        for queue in ["k", "c", "b", "own"] {
             assert_eq!(client.get(queue).unwrap(), None, "{what}: {queue}");
         }
         client.delete_queue("work").unwrap();
+    }
+}
+
+/// The keys of a letter that dies again: those of the letter, and not those of the message that it
+/// was. What its first death says stays as it was.
+#[test]
+fn the_keys_of_a_letter_that_dies_again() {
+    let node = Node::start().unwrap();
+    let mut client = Client::open(node.amqp()).unwrap();
+    client.declare_exchange("again", "direct", "", &[]).unwrap();
+    for key in ["c", "b", "second", "work"] {
+        let queue = format!("at-{key}");
+        client.declare_queue(&queue).unwrap();
+        client.bind(&queue, "again", key, &[]).unwrap();
+    }
+    client.declare_queue_as("work", "d", &to_queue("second", None)).unwrap();
+    client.declare_queue_as("second", "d", &dead_letters_to("again")).unwrap();
+    let copies = Props::new()
+        .header("CC", Value::Array(vec![text("c")]))
+        .header("BCC", Value::Array(vec![text("b")]));
+    client.publish("", "work", &copies, b"m").unwrap();
+    client.sync().unwrap();
+    reject(&mut client);
+    client.sync().unwrap();
+    let got = client.get_as("second", false).unwrap().unwrap();
+    client.reject(got.delivery_tag, false).unwrap();
+    client.sync().unwrap();
+    let letter = &letters(&node, "at-second", 1)[0];
+    let deaths = letter["properties"]["headers"]["x-death"].as_array().unwrap();
+    let keys: Vec<_> = deaths.iter().map(|death| &death["routing-keys"]).collect();
+    assert_eq!(keys, [&json!(["second"]), &json!(["work", "c"])]);
+    for queue in ["at-c", "at-b", "at-work"] {
+        assert_eq!(client.get(queue).unwrap(), None, "{queue}");
     }
 }
 
@@ -323,7 +367,8 @@ fn letters_that_are_dropped() {
     }
 }
 
-/// A client's own `x-death` is kept as it is told, and a header that is none does no harm.
+/// A client's own `x-death` tells no history, be it rubbish or that of a letter which the client
+/// got and sent again: its count begins anew.
 #[test]
 fn a_history_that_a_client_made_up() {
     let node = Node::start().unwrap();
@@ -332,13 +377,34 @@ fn a_history_that_a_client_made_up() {
     client.declare_queue("dead").unwrap();
     client.bind("dead", "dlx", "", &[]).unwrap();
     client.declare_queue_as("work", "d", &dead_letters_to("dlx")).unwrap();
-    for history in [text("a text"), Value::Array(vec![text("no table")]), Value::Void] {
-        client.publish("", "work", &Props::new().header("x-death", history), b"m").unwrap();
+    let death = table(&[
+        ("queue", text("work")),
+        ("reason", text("rejected")),
+        ("count", Value::I32(7)),
+        ("routing-keys", Value::Array(vec![text("old")])),
+    ]);
+    for history in [
+        text("a text"),
+        Value::Array(vec![text("no table")]),
+        Value::Void,
+        Value::Array(vec![Value::Table(death)]),
+    ] {
+        let told = Props::new()
+            .header("x-death", history)
+            .text_header("x-first-death-queue", "elsewhere")
+            .text_header("x-last-death-queue", "elsewhere");
+        client.publish("", "work", &told, b"m").unwrap();
         client.sync().unwrap();
         reject(&mut client);
         client.sync().unwrap();
         let letter = &letters(&node, "dead", 1)[0];
-        let death = &letter["properties"]["headers"]["x-death"][0];
+        let headers = &letter["properties"]["headers"];
+        let deaths = headers["x-death"].as_array().unwrap();
+        assert_eq!(deaths.len(), 1, "{letter}");
+        let death = &deaths[0];
         assert_eq!((&death["queue"], &death["count"]), (&json!("work"), &json!(1)), "{letter}");
+        assert_eq!(death["routing-keys"], json!(["work"]), "{letter}");
+        assert_eq!(headers["x-first-death-queue"], "work", "{letter}");
+        assert_eq!(headers["x-last-death-queue"], "work", "{letter}");
     }
 }

@@ -5,8 +5,8 @@ use shunt_types::Message;
 use smallvec::{SmallVec, smallvec};
 
 use super::record::{
-    Placement, QueueUid, Target, content, kind, put_deleted, put_dropped, put_handed_out,
-    put_message, put_page, put_reference, put_settled,
+    Placement, QueueUid, Target, content, kind, put_content_head, put_deleted, put_dropped,
+    put_handed_out, put_message, put_page, put_reference, put_settled,
 };
 
 /// Pairs in one record of settled messages.
@@ -204,11 +204,14 @@ impl Journal {
                     let is_page = placement.targets.is_empty() && placement.settled.is_empty();
                     let kind = if is_page { kind::PAGE } else { kind::MESSAGE };
                     match is_page {
-                        true => put_page(&mut self.payload),
-                        false => put_message(&mut self.payload, placement),
+                        true => put_page(&mut self.payload, message),
+                        false => put_message(&mut self.payload, message, placement),
                     }
-                    let (lengths, [names, properties, body]) = content(message);
-                    batch.push_split(kind, &[&self.payload], &[&lengths, names, properties, body]);
+                    let length = self.payload.len();
+                    put_content_head(&mut self.payload, message);
+                    let (head, rest) = self.payload.split_at(length);
+                    let [names, properties, body] = content(message);
+                    batch.push_split(kind, &[head], &[rest, names, properties, body]);
                 }
                 Source::Written(position) => {
                     put_reference(&mut self.payload, *position, &pending.placement);

@@ -12,7 +12,9 @@
 //! placement  shares u16 | body size u32 | priority u8
 //!            | targets u16 | target* | settled u16 | (queue u64, sequence u64)*
 //! target     queue u64 | sequence u64 | expires at u64 | redelivered u8
-//! content    names u16 | properties u32 | names | properties | body
+//! content    names u16 | properties u32 | hidden | names | properties | body
+//! hidden     nothing; where the highest bit of `names` is set: size u32 | flags u8
+//!            | (size u32 big-endian | key)*
 //! ```
 //! Numbers are little-endian. A message stands once, however many queues it went to: those of
 //! other shards than its publisher's refer to its record by position (reference). `shares` is how
@@ -22,11 +24,17 @@
 //! is never used again. The heads are all that a start reads.
 
 use shunt_storage::RecordPosition;
-use shunt_types::{Message, MessageBody, Names, Reader};
+use shunt_types::{Hidden, Message, MessageBody, Names, Reader};
 use smallvec::SmallVec;
 
 /// Version of the records' format.
 const VERSION: u8 = 2;
+/// Version of the records of messages that have something hidden, which a build that knows nothing
+/// of it can't read.
+const VERSION_HIDDEN: u8 = 3;
+/// Set in the length of a message's names where something hidden stands before them. Two short
+/// strings are far shorter.
+const HAS_HIDDEN: u16 = 1 << 15;
 
 /// A queue's id in the log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -94,7 +102,7 @@ pub(crate) mod kind {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RecordError {
     /// A version that this build doesn't know.
-    #[error("a record of version {0}, this shunt reads version {VERSION}")]
+    #[error("a record of version {0}, this shunt reads versions {VERSION} and {VERSION_HIDDEN}")]
     UnknownVersion(u8),
     /// A kind that this build doesn't know.
     #[error("a record of the unknown kind {0}")]
@@ -105,14 +113,18 @@ pub enum RecordError {
 }
 
 /// Writes the head of a message's record.
-pub(crate) fn put_message(out: &mut Vec<u8>, placement: &Placement) {
-    out.push(VERSION);
+pub(crate) fn put_message(out: &mut Vec<u8>, message: &Message, placement: &Placement) {
+    out.push(version_of(message));
     put_placement(out, placement);
 }
 
 /// Writes the head of a page.
-pub(crate) fn put_page(out: &mut Vec<u8>) {
-    out.push(VERSION);
+pub(crate) fn put_page(out: &mut Vec<u8>, message: &Message) {
+    out.push(version_of(message));
+}
+
+fn version_of(message: &Message) -> u8 {
+    if message.hidden().is_some() { VERSION_HIDDEN } else { VERSION }
 }
 
 /// Writes the payload of a reference.
@@ -139,21 +151,44 @@ fn put_placement(out: &mut Vec<u8>, placement: &Placement) {
     }
 }
 
-/// The parts of a record's body: lengths, names, properties, body.
-pub(crate) fn content(message: &Message) -> ([u8; 6], [&[u8]; 3]) {
-    let (names, properties) = (message.names().as_bytes(), message.properties().as_bytes());
-    let [n0, n1] = (names.len() as u16).to_le_bytes();
-    let [p0, p1, p2, p3] = (properties.len() as u32).to_le_bytes();
-    ([n0, n1, p0, p1, p2, p3], [names, properties, message.body()])
+/// What stands before the names, the properties and the body in a record's body: lengths, and what
+/// is hidden.
+pub(crate) fn put_content_head(out: &mut Vec<u8>, message: &Message) {
+    let names = message.names().as_bytes().len() as u16;
+    let properties = message.properties().as_bytes().len() as u32;
+    let Some(hidden) = message.hidden() else {
+        out.extend_from_slice(&names.to_le_bytes());
+        out.extend_from_slice(&properties.to_le_bytes());
+        return;
+    };
+    out.extend_from_slice(&(names | HAS_HIDDEN).to_le_bytes());
+    out.extend_from_slice(&properties.to_le_bytes());
+    let length_at = out.len();
+    out.extend_from_slice(&[0; 4]);
+    hidden.encode(out);
+    let length = (out.len() - length_at - 4) as u32;
+    out[length_at..length_at + 4].copy_from_slice(&length.to_le_bytes());
+}
+
+/// The rest of a record's body: names, properties, body.
+pub(crate) fn content(message: &Message) -> [&[u8]; 3] {
+    [message.names().as_bytes(), message.properties().as_bytes(), message.body()]
 }
 
 /// Reads a record's body; nothing where it is none.
 pub(crate) fn read_content(body: &[u8]) -> Option<Message> {
     let mut cursor = Cursor(Reader::new(body));
     let (names, properties) = (cursor.u16()?, cursor.u32()?);
-    let names = Names::new(cursor.0.bytes(names.into()).ok()?)?;
+    let hidden = match names & HAS_HIDDEN {
+        0 => None,
+        _ => {
+            let length = cursor.u32()?;
+            Some(Box::new(Hidden::decode(cursor.0.bytes(length as usize).ok()?)?))
+        }
+    };
+    let names = Names::new(cursor.0.bytes((names & !HAS_HIDDEN).into()).ok()?)?;
     let properties = cursor.0.bytes(properties as usize).ok()?;
-    Message::of_names(names, properties, MessageBody::Borrowed(cursor.0.rest())).ok()
+    Message::with_hidden(names, properties, MessageBody::Borrowed(cursor.0.rest()), hidden).ok()
 }
 
 /// Writes the payload of a record of settled messages.
@@ -198,7 +233,8 @@ impl Record {
     /// Reads a record of the log: its head, where it has one.
     pub(crate) fn decode(kind: u8, payload: &[u8]) -> Result<Self, RecordError> {
         let (&version, bytes) = payload.split_first().ok_or(RecordError::Damaged(kind))?;
-        if version != VERSION {
+        let has_message = matches!(kind, kind::MESSAGE | kind::PAGE);
+        if version != VERSION && !(version == VERSION_HIDDEN && has_message) {
             return Err(RecordError::UnknownVersion(version));
         }
         let mut cursor = Cursor(Reader::new(bytes));
@@ -312,15 +348,25 @@ mod tests {
     fn a_message_comes_back_with_its_placement() {
         let properties = Properties { delivery_mode: Some(2), ..Properties::default() };
         let message = Message::build("orders", "eu", &properties, b"body").unwrap();
-        let mut head = Vec::new();
-        put_message(&mut head, &placement());
-        assert_eq!(Record::decode(kind::MESSAGE, &head), Ok(Record::Message(placement())));
+        let hidden = Hidden { blind_keys: vec!["k".into(), "".into()], ..Hidden::default() };
+        let names = message.names();
+        let bytes = message.properties().as_bytes();
+        let body = || MessageBody::Borrowed(b"body");
+        let other = Message::with_hidden(names, bytes, body(), Some(Box::new(hidden))).unwrap();
+        for (message, version) in [(&message, VERSION), (&other, VERSION_HIDDEN)] {
+            let mut head = Vec::new();
+            put_message(&mut head, message, &placement());
+            assert_eq!(head[0], version);
+            assert_eq!(Record::decode(kind::MESSAGE, &head), Ok(Record::Message(placement())));
 
-        let (lengths, parts) = content(&message);
-        let same = read_content(&[&lengths[..], &parts.concat()].concat()).unwrap();
-        assert_eq!(same.names(), message.names());
-        assert_eq!(same.body(), b"body");
-        assert!(same.is_persistent());
+            let mut bytes = Vec::new();
+            put_content_head(&mut bytes, message);
+            let same = read_content(&[bytes, content(message).concat()].concat()).unwrap();
+            assert_eq!(same.names(), message.names());
+            assert_eq!(same.body(), b"body");
+            assert_eq!(same.hidden(), message.hidden());
+            assert!(same.is_persistent());
+        }
     }
 
     #[test]
@@ -354,7 +400,7 @@ mod tests {
         #[test]
         fn hostile_bytes_are_refused_or_read(
             kind in prop_oneof![0u8..8, 127u8..131],
-            version in prop_oneof![Just(VERSION), any::<u8>()],
+            version in prop_oneof![VERSION..=VERSION_HIDDEN, any::<u8>()],
             bytes in prop::collection::vec(any::<u8>(), 0..120),
         ) {
             let _ = Record::decode(kind, &[&[version], &bytes[..]].concat());

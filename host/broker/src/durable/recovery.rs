@@ -87,6 +87,7 @@ impl Recovery {
 
 #[cfg(test)]
 mod tests {
+    use shunt_types::{Message, Properties};
     use smallvec::{SmallVec, smallvec};
 
     use super::super::record::{
@@ -106,7 +107,8 @@ mod tests {
 
     fn message(recovery: &mut Recovery, sequence: u64, settled: &[Settled]) {
         let mut head = Vec::new();
-        put_message(&mut head, &placement(sequence, settled));
+        let message = Message::build("", "q", &Properties::default(), b"m").unwrap();
+        put_message(&mut head, &message, &placement(sequence, settled));
         recovery.replay(AT, kind::MESSAGE, &head).unwrap();
     }
 

@@ -1,9 +1,8 @@
 //! Dead-lettering: a message that was rejected, expired or dropped is published again to its
 //! queue's dead-letter exchange, with the headers that tell its story (`x-death` and its kin).
 
-use shunt_types::{AmqpError, FieldTable, Message, QueueId, Value};
+use shunt_types::{AmqpError, FieldTable, Hidden, Message, QueueId, Value};
 
-use super::publish::Keys;
 use super::{PublishOptions, Shard, Task};
 use crate::queue::{DeadLetterTarget, DeathReason};
 use shunt_routing::Topology;
@@ -50,9 +49,7 @@ impl Shard {
             };
             let visited = cycle(&message, &topology);
             let options = PublishOptions { topology: &topology, exchange, user: "", confirm: None };
-            // A key of the queue's own stands for every other.
-            let keys = if target.routing_key.is_some() { Keys::Own } else { Keys::All };
-            self.publish_letter(&options, message, keys, &visited, dead.left);
+            self.publish_letter(&options, message, &visited, dead.left);
         }
         self.bury_more(id, has_more);
     }
@@ -85,43 +82,53 @@ fn letter(
 ) -> Result<Message, AmqpError> {
     let mut properties = message.properties().to_owned();
     let expiration = properties.expiration.take();
+    let before = message.hidden().cloned().unwrap_or_default();
     let headers = properties.headers.get_or_insert_default();
-    let keys = routing_keys(message, headers);
+    // A history that a client made up is none (RabbitMQ since 4.0).
     let mut deaths = match headers.remove("x-death") {
-        Some(Value::Array(deaths)) => deaths,
+        Some(Value::Array(deaths)) if before.has_died => deaths,
         _ => Vec::new(),
     };
     let reason = reason.name();
     let known = deaths.iter().position(|death| is_death(death, queue, reason));
-    let mut death = match known.map(|index| deaths.remove(index)) {
-        Some(Value::Table(death)) => death,
-        _ => FieldTable::new(),
+    let death = match known.map(|index| deaths.remove(index)) {
+        Some(Value::Table(mut death)) => {
+            let count = death.get("count").and_then(Value::as_integer).unwrap_or(0);
+            death.insert("count", Value::I64(count + 1));
+            death
+        }
+        _ => {
+            let mut death = FieldTable::new();
+            death.insert("count", Value::I64(1));
+            death.insert("reason", Value::from(reason));
+            death.insert("queue", Value::from(queue));
+            death.insert("time", Value::Timestamp(now_s));
+            death.insert("exchange", Value::from(message.exchange()));
+            death.insert("routing-keys", Value::Array(routing_keys(message, &before, headers)));
+            if let Some(expiration) = expiration {
+                death.insert("original-expiration", Value::from(expiration));
+            }
+            death
+        }
     };
-    let count = death.get("count").and_then(Value::as_integer).unwrap_or(0);
-    death.insert("count", Value::I64(count + 1));
-    death.insert("reason", Value::from(reason));
-    death.insert("queue", Value::from(queue));
-    if count == 0 {
-        death.insert("time", Value::Timestamp(now_s));
-    }
-    death.insert("exchange", Value::from(message.exchange()));
-    death.insert("routing-keys", Value::Array(keys));
-    if let Some(expiration) = expiration {
-        death.insert("original-expiration", Value::from(expiration));
-    }
     deaths.insert(0, Value::Table(death));
     headers.insert("x-death", Value::Array(deaths));
-    for (when, always) in [("first", false), ("last", true)] {
-        let name = |what: &str| format!("x-{when}-death-{what}");
-        if always || headers.get(&name("queue")).is_none() {
+    for (when, is_now) in [("first", !before.has_died), ("last", true)] {
+        if is_now {
+            let name = |what: &str| format!("x-{when}-death-{what}");
             headers.insert(name("reason"), Value::from(reason));
             headers.insert(name("queue"), Value::from(queue));
             headers.insert(name("exchange"), Value::from(message.exchange()));
         }
     }
+    // A key of the queue's own stands for every other, from now on.
+    let hidden = match target.routing_key {
+        Some(_) => Hidden { own_key_only: true, has_died: true, ..Hidden::default() },
+        None => Hidden { has_died: true, ..before },
+    };
     let key = target.routing_key.as_deref().unwrap_or(message.routing_key());
     message
-        .republished(target.exchange.as_str(), key, &properties)
+        .republished(target.exchange.as_str(), key, &properties, Some(hidden))
         .map_err(|error| AmqpError::precondition_failed(error.to_string()))
 }
 
@@ -131,11 +138,12 @@ fn is_death(death: &Value, queue: &str, reason: &str) -> bool {
     text("queue") == Some(queue) && text("reason") == Some(reason)
 }
 
-/// The keys that a message was routed by: its own and those of `CC`.
-fn routing_keys(message: &Message, headers: &FieldTable) -> Vec<Value> {
+/// The keys that a message was routed by, as its consumers may know them: its own and those of
+/// `CC`.
+fn routing_keys(message: &Message, hidden: &Hidden, headers: &FieldTable) -> Vec<Value> {
     let mut keys = vec![Value::from(message.routing_key())];
-    if let Some(Value::Array(more)) = headers.get("CC") {
-        keys.extend(more.iter().cloned());
+    if let (false, Some(Value::Array(more))) = (hidden.own_key_only, headers.get("CC")) {
+        keys.extend(more.iter().filter(|key| key.as_text().is_some()).cloned());
     }
     keys
 }

@@ -3,7 +3,6 @@
 use shunt_routing::{Topology as _, delay_ms};
 use shunt_types::{ExchangeId, Message, QueueId, Value};
 
-use super::publish::Keys;
 use super::{PublishOptions, Shard};
 use crate::Vhost;
 use crate::queue::Dead;
@@ -26,7 +25,7 @@ impl Shard {
                 Some((exchange, message)) => {
                     let options =
                         PublishOptions { topology: &topology, exchange, user: "", confirm: None };
-                    self.publish_letter(&options, message, Keys::All, &[], left);
+                    self.publish_letter(&options, message, &[], left);
                 }
                 None => left.into_iter().for_each(|left| self.left_as_letter(left)),
             }

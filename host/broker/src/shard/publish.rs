@@ -4,9 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use shunt_routing::{Exchange, Header, RouteFailure, Topology as _, Walk};
-use shunt_types::{
-    AmqpError, FieldTable, Message, PropertiesRef, QueueId, ShardId, Value, ValueRef,
-};
+use shunt_types::{AmqpError, FieldTable, Message, QueueId, ShardId, Value, ValueRef};
 use smallvec::SmallVec;
 
 use super::inbox::PublishItem;
@@ -66,15 +64,6 @@ pub trait Publisher {
 
     /// The broker whose queues they are.
     fn broker(&self) -> &Broker;
-}
-
-/// Which routing keys a message is routed by.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Keys {
-    /// Its own, and those of its headers `CC` and `BCC`.
-    All,
-    /// Its own.
-    Own,
 }
 
 /// What the walk found, before anything was put anywhere.
@@ -158,7 +147,7 @@ impl Shard {
     ) -> Result<PublishOutcome, Box<AmqpError>> {
         let (replies, now_ms) = (self.broker.replies(), self.now_ms);
         let mut beside = Beside::default();
-        walk_from(walk, replies, now_ms, options, &message, Keys::All, &mut beside)?;
+        walk_from(walk, replies, now_ms, options, &message, &mut beside)?;
         if let (Some(queue), true) = (walk.only_queue(), beside.is_nothing()) {
             // Nearly every message: one queue gets it as it came.
             return Ok(match self.dispatch(queue, message, options) {
@@ -181,14 +170,13 @@ impl Shard {
         &mut self,
         options: &PublishOptions<'_>,
         message: Message,
-        keys: Keys,
         except: &[QueueId],
         left: Option<Left>,
     ) {
         let mut walk = self.walk.take().unwrap_or_default();
         let journalled = self.log.journal.message_count();
         let mut remote = Vec::new();
-        match route(&mut walk, self.broker.replies(), self.now_ms, options, message, keys) {
+        match route(&mut walk, self.broker.replies(), self.now_ms, options, message) {
             Ok(Routed::To(copies)) => {
                 copies.each_reply(|to, message| self.dispatch_reply(to, message));
                 copies.each(&walk, Some(self.id), |queue, message| {
@@ -327,7 +315,7 @@ impl Publisher for RemotePublisher {
         message: Message,
     ) -> Result<PublishOutcome, Box<AmqpError>> {
         let (replies, now_ms) = (self.broker.replies(), self.broker.now_ms());
-        let routed = route(&mut self.walk, replies, now_ms, options, message, Keys::All)?;
+        let routed = route(&mut self.walk, replies, now_ms, options, message)?;
         each_reply(&routed, |to, message| {
             self.outboxes[usize::from(to.shard.0)].replies.push((to.serial, message));
         });
@@ -385,10 +373,9 @@ pub(super) fn route(
     now_ms: u64,
     options: &PublishOptions<'_>,
     message: Message,
-    keys: Keys,
 ) -> Result<Routed, Box<AmqpError>> {
     let mut beside = Beside::default();
-    walk_from(walk, replies, now_ms, options, &message, keys, &mut beside)?;
+    walk_from(walk, replies, now_ms, options, &message, &mut beside)?;
     Ok(routed(walk, message, beside)?)
 }
 
@@ -434,14 +421,14 @@ fn walk_from(
     now_ms: u64,
     options: &PublishOptions<'_>,
     message: &Message,
-    which: Keys,
     beside: &mut Beside,
 ) -> Result<(), Box<AmqpError>> {
     let properties = message.properties();
     let mut keys: SmallVec<[&str; 4]> = SmallVec::new();
     keys.push(message.routing_key());
-    if which == Keys::All && !properties.is_empty() {
-        beside.has_bcc = sender_selected(properties, &mut keys)?;
+    // What has no header has nothing hidden either.
+    if !properties.is_empty() {
+        beside.has_bcc = sender_selected(message, &mut keys)?;
     }
     let header = Header {
         vhost: &options.topology.vhost,
@@ -469,14 +456,18 @@ fn walk_from(
     Ok(())
 }
 
-/// Adds the routing keys of the headers `CC` and `BCC`, and says whether there is a `BCC`, which
-/// no consumer may see.
-fn sender_selected<'a>(
-    properties: PropertiesRef<'a>,
+/// Adds the routing keys beside a message's own: those of its headers `CC` and `BCC`, and those of
+/// a `BCC` that it had. Says whether there is a `BCC`, which no consumer may see.
+pub(super) fn sender_selected<'a>(
+    message: &'a Message,
     keys: &mut SmallVec<[&'a str; 4]>,
 ) -> Result<bool, AmqpError> {
+    let hidden = message.hidden();
+    if hidden.is_some_and(|hidden| hidden.own_key_only) {
+        return Ok(false);
+    }
     let mut has_bcc = false;
-    for (name, value) in properties.headers().iter() {
+    for (name, value) in message.properties().headers().iter() {
         if name != "CC" && name != "BCC" {
             continue;
         }
@@ -487,6 +478,7 @@ fn sender_selected<'a>(
         // What is no text is no key (RabbitMQ).
         keys.extend(selected.iter().filter_map(|key| key.as_text()));
     }
+    keys.extend(hidden.iter().flat_map(|hidden| hidden.blind_keys.iter().map(String::as_str)));
     Ok(has_bcc)
 }
 
@@ -497,30 +489,36 @@ fn unsupported_selection(name: &str, value: ValueRef<'_>) -> AmqpError {
     ))
 }
 
+/// The message as its queues get it: its blind keys stay with it, in case that it is
+/// dead-lettered, and no consumer sees them.
 fn without_bcc(message: &Message) -> Result<Message, AmqpError> {
-    edited_headers(message, |headers| {
-        headers.remove("BCC");
-    })
+    edited_headers(message, |_| {})
 }
 
 /// What the failure policy `alternate` adds, so that a consumer of the alternate exchange sees
 /// why the message is there.
 fn annotated(message: &Message, failure: &RouteFailure) -> Result<Message, AmqpError> {
     edited_headers(message, |headers| {
-        headers.remove("BCC");
         headers.insert("x-route-error", Value::from(failure.failure.cause.name()));
         headers.insert("x-route-error-detail", Value::from(failure.failure.detail.as_str()));
         headers.insert("x-route-exchange", Value::from(failure.exchange.as_str()));
     })
 }
 
+/// The message with other headers, without `BCC` in any case.
 fn edited_headers(
     message: &Message,
     edit: impl FnOnce(&mut FieldTable),
 ) -> Result<Message, AmqpError> {
     let mut properties = message.properties().to_owned();
-    edit(properties.headers.get_or_insert_default());
+    let mut hidden = message.hidden().cloned();
+    let headers = properties.headers.get_or_insert_default();
+    if let Some(Value::Array(keys)) = headers.remove("BCC") {
+        let keys = keys.iter().filter_map(|key| key.as_text().map(str::to_owned));
+        hidden.get_or_insert_default().blind_keys.extend(keys);
+    }
+    edit(headers);
     message
-        .with_properties(&properties)
+        .republished(message.exchange(), message.routing_key(), &properties, hidden)
         .map_err(|error| AmqpError::precondition_failed(error.to_string()))
 }

@@ -4,7 +4,7 @@ use shunt_routing::{Binding, Destination, Exchange, Topology as _, Walk};
 use shunt_types::Message;
 
 use super::Outbox;
-use super::publish::{Keys, PublishOptions, Routed, flush_all, route};
+use super::publish::{PublishOptions, Routed, flush_all, route};
 use crate::broker::Broker;
 use crate::metadata::Topology;
 
@@ -44,7 +44,7 @@ impl Broker {
                 let options = PublishOptions { topology, exchange, user: "", confirm: None };
                 // What the exchanges behind refuse is lost to them, not to who bound.
                 if let Ok(Routed::To(copies)) =
-                    route(walk, self.replies(), self.now_ms(), &options, message, Keys::All)
+                    route(walk, self.replies(), self.now_ms(), &options, message)
                 {
                     copies.each(walk, None, send);
                 }

@@ -4,7 +4,9 @@
 //! are not traced.
 
 use shunt_types::{AmqpError, FieldTable, Message, Properties, PropertiesRef, QueueId, Value};
+use smallvec::{SmallVec, smallvec};
 
+use super::publish::sender_selected;
 use super::{PublishOptions, PublishOutcome, Publisher, Shard};
 use crate::broker::Broker;
 use crate::metadata::Topology;
@@ -72,12 +74,10 @@ impl Shard {
 
 fn headers(broker: &Broker, topology: &Topology, message: &Message, origin: &Origin) -> FieldTable {
     let properties = message.properties();
-    let mut keys = vec![Value::from(message.routing_key())];
-    for name in ["CC", "BCC"] {
-        if let Some(Value::Array(more)) = properties.header(name).map(|keys| keys.to_owned()) {
-            keys.extend(more);
-        }
-    }
+    let mut keys: SmallVec<[&str; 4]> = smallvec![message.routing_key()];
+    // The error would have refused its publishing.
+    let _ = sender_selected(message, &mut keys);
+    let keys = keys.into_iter().map(Value::from).collect();
     let mut headers = FieldTable::new();
     headers.insert("exchange_name", Value::from(message.exchange()));
     headers.insert("routing_keys", Value::Array(keys));

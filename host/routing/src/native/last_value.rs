@@ -98,7 +98,9 @@ impl Retention for Values {
         }
         // It passed by a key of its header `CC`, by which the new destination knows it.
         let properties = message.properties().to_owned();
-        message.republished(message.exchange(), &binding.key, &properties).into_iter().collect()
+        let hidden = message.hidden().cloned();
+        let same = message.republished(message.exchange(), &binding.key, &properties, hidden);
+        same.into_iter().collect()
     }
 }
 
