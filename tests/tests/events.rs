@@ -184,6 +184,7 @@ fn changes_by_operators_are_told() {
     delete("/api/vhost-limits/v/max-queues");
     put("/api/user-limits/u/max-channels", json!({"value": 6}));
     delete("/api/user-limits/u/max-channels");
+    Client::open(node.amqp()).unwrap().declare_queue_as("q", "d", &[]).unwrap();
     let policy = json!({"pattern": "^q", "definition": {"max-length": 3}, "priority": 2,
         "apply-to": "queues"});
     put("/api/policies/%2F/p", policy.clone());
@@ -221,6 +222,27 @@ fn changes_by_operators_are_told() {
                 "priority": 2, "definition": {"max-length": 3}}),
         ),
         ("policy.set", json!({"name": "op"})),
+        (
+            "parameter.set",
+            json!({"component": "operator_policy", "name": "op", "vhost": "/", "value": {
+                "pattern": "^q", "apply-to": "queues", "priority": 2, "definition": {"max-length": 3},
+            }}),
+        ),
+        ("parameter.cleared", json!({"component": "operator_policy", "name": "op", "vhost": "/"})),
+        (
+            "parameter.set",
+            json!({"component": "vhost-limits", "name": "limits", "vhost": "v",
+                "value": {"max-queues": 5}}),
+        ),
+        ("parameter.cleared", json!({"component": "vhost-limits", "name": "limits", "vhost": "v"})),
+        (
+            "queue.policy.updated",
+            json!({"name": "q", "vhost": "/", "type": "rabbit_classic_queue", "max-length": 3}),
+        ),
+        (
+            "queue.policy.cleared",
+            json!({"name": "q", "vhost": "/", "type": "rabbit_classic_queue", "max-length": null}),
+        ),
         ("policy.cleared", json!({"name": "p", "vhost": "/"})),
         ("operator.policy.cleared", json!({"name": "op", "vhost": "/"})),
         ("topic.permission.deleted", json!({"user": "u", "vhost": "v"})),
@@ -231,6 +253,23 @@ fn changes_by_operators_are_told() {
     ] {
         let event = told(&events, name, headers);
         assert_eq!(event["user_who_performed_action"], "guest", "{name}");
+    }
+}
+
+#[test]
+fn alarms_are_told_when_they_begin_and_end() {
+    let node = Node::start().unwrap();
+    let _listener = listen(&node);
+    for active in [true, true, false] {
+        let state = json!({"active": active});
+        node.http().put("/api/alarms/operator", &state).unwrap().expect(204);
+    }
+    let events = events_until(&node, "alarm.cleared");
+    for name in ["alarm.set", "alarm.cleared"] {
+        let event = told(&events, name, json!({"source": "operator"}));
+        assert_eq!(event["user_who_performed_action"], "rmq-internal");
+        assert!(event["node"].as_str().is_some_and(|node| !node.is_empty()), "{event}");
+        assert_eq!(named(&events, name).len(), 1);
     }
 }
 

@@ -3,6 +3,10 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use parking_lot::Mutex;
+
+use crate::broker::Broker;
+
 /// The alarms of the node.
 #[derive(Debug, Default)]
 pub struct Alarms {
@@ -12,6 +16,21 @@ pub struct Alarms {
     log: AtomicBool,
     /// An operator wants publishers to wait.
     operator: AtomicBool,
+    /// Held while one is changed, so that changes are told in their order.
+    changing: Mutex<()>,
+}
+
+/// Why there may be an alarm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Alarm {
+    /// Memory is above its limit.
+    Memory,
+    /// Free disk is below its limit.
+    Disk,
+    /// The log could not write for want of space.
+    Log,
+    /// An operator holds publishers back. Not kept over a restart.
+    Operator,
 }
 
 impl Alarms {
@@ -41,23 +60,47 @@ impl Alarms {
         self.operator.load(Ordering::Relaxed)
     }
 
-    /// An operator holds publishers back, or lets them go on. Not kept over a restart.
-    pub fn set_operator(&self, is_held: bool) {
-        self.operator.store(is_held, Ordering::Relaxed);
+    fn flag(&self, alarm: Alarm) -> &AtomicBool {
+        match alarm {
+            Alarm::Memory => &self.memory,
+            Alarm::Disk => &self.disk,
+            Alarm::Log => &self.log,
+            Alarm::Operator => &self.operator,
+        }
     }
 
-    /// Memory is above its limit, or is not any more; whether that is news.
-    pub fn set_memory(&self, is_low: bool) -> bool {
-        self.memory.swap(is_low, Ordering::Relaxed) != is_low
+    /// The resources that are short, by RabbitMQ's names, and whether each is.
+    fn sources(&self) -> [(&'static str, bool); 3] {
+        [
+            ("memory", self.is_low_on_memory()),
+            ("disk", self.is_low_on_disk()),
+            ("operator", self.is_held_by_operator()),
+        ]
     }
 
-    /// Free disk is below its limit, or is not any more; whether that is news.
-    pub fn set_disk(&self, is_low: bool) -> bool {
-        self.disk.swap(is_low, Ordering::Relaxed) != is_low
+    /// Turns an alarm on or off, and calls `tell` with each resource of which that is news.
+    fn set(&self, alarm: Alarm, is_on: bool, mut tell: impl FnMut(&'static str, bool)) -> bool {
+        let flag = self.flag(alarm);
+        // Each sync of the log says that there is space.
+        if flag.load(Ordering::Relaxed) == is_on {
+            return false;
+        }
+        let _changing = self.changing.lock();
+        let before = self.sources();
+        let is_news = flag.swap(is_on, Ordering::Relaxed) != is_on;
+        for ((source, was_on), (_, is_on)) in before.into_iter().zip(self.sources()) {
+            if was_on != is_on {
+                tell(source, is_on);
+            }
+        }
+        is_news
     }
+}
 
-    pub(crate) fn set_log(&self, is_full: bool) {
-        self.log.store(is_full, Ordering::Relaxed);
+impl Broker {
+    /// Turns an alarm on or off, and tells the event exchange; whether that is news.
+    pub fn set_alarm(&self, alarm: Alarm, is_on: bool) -> bool {
+        self.alarms().set(alarm, is_on, |source, is_on| self.tell_alarm(source, is_on))
     }
 }
 
@@ -68,16 +111,28 @@ mod tests {
     #[test]
     fn the_reason_names_what_is_low() {
         let alarms = Alarms::default();
+        let mut told = Vec::new();
+        let mut set = |alarm, is_on| alarms.set(alarm, is_on, |what, on| told.push((what, on)));
         assert_eq!(alarms.reason(), None);
-        assert!(alarms.set_memory(true));
-        assert!(!alarms.set_memory(true));
+        assert!(set(Alarm::Memory, true));
+        assert!(!set(Alarm::Memory, true));
         assert_eq!(alarms.reason(), Some("low on memory"));
-        alarms.set_log(true);
+        set(Alarm::Log, true);
         assert_eq!(alarms.reason(), Some("low on memory & disk"));
-        alarms.set_memory(false);
+        assert!(set(Alarm::Disk, true), "though the disk is short already");
+        set(Alarm::Memory, false);
+        set(Alarm::Disk, false);
         assert_eq!(alarms.reason(), Some("low on disk"));
-        alarms.set_log(false);
-        alarms.set_operator(true);
+        set(Alarm::Log, false);
+        set(Alarm::Operator, true);
         assert_eq!(alarms.reason(), Some("held by the operator"));
+        let changes = [
+            ("memory", true),
+            ("disk", true),
+            ("memory", false),
+            ("disk", false),
+            ("operator", true),
+        ];
+        assert_eq!(told, changes);
     }
 }

@@ -2,11 +2,13 @@
 //! without a body that go to [`EVENT_EXCHANGE`] of the virtual host [`EVENT_VHOST`]. The routing
 //! key says what happened, the headers to what.
 
-use shunt_types::{FieldTable, Message, Properties, ShardId, Value};
+use std::sync::Arc;
+
+use shunt_types::{FieldTable, Message, Properties, QueueName, ShardId, Value};
 
 use crate::broker::Broker;
 use crate::metadata::{Actor, BindingDefinition, ExchangeDefinition, QueueEntry, VhostLimits};
-use crate::policy::PolicyDefinition;
+use crate::policy::{PolicyDefinition, PolicyKind};
 use crate::shard::{PublishOptions, Publisher, Shard, Task};
 
 /// Where events go.
@@ -18,6 +20,9 @@ pub const EVENT_VHOST: &str = "/";
 /// Longest table that an event tells, in bytes: the headers of a message have to fit into one
 /// frame of whoever consumes it.
 const TABLE_BYTES_MAX: usize = 4096;
+
+/// What RabbitMQ keeps operator policies under.
+const OPERATOR_POLICY: &str = "operator_policy";
 
 impl Broker {
     /// Tells whoever is bound to the event exchange that something happened: `name` is the
@@ -86,8 +91,39 @@ impl Broker {
         });
     }
 
+    /// Tells of an alarm that went on or off; `source` is the resource that is short.
+    pub(crate) fn tell_alarm(&self, source: &str, is_on: bool) {
+        let event = if is_on { "alarm.set" } else { "alarm.cleared" };
+        self.tell(event, Actor::NODE.user, |fields| {
+            fields.insert("source", source.into());
+            fields.insert("node", self.node_name().into());
+        });
+    }
+
+    /// Tells of a runtime parameter, as RabbitMQ keeps limits and operator policies; it is gone
+    /// where it has no value.
+    fn tell_parameter(
+        &self,
+        actor: Actor<'_>,
+        vhost: &str,
+        (component, name): (&str, &str),
+        value: Option<impl FnOnce() -> FieldTable>,
+    ) {
+        let event = if value.is_some() { "parameter.set" } else { "parameter.cleared" };
+        self.tell(event, actor.user, |fields| {
+            fields.insert("vhost", vhost.into());
+            fields.insert("component", component.into());
+            fields.insert("name", name.into());
+            if let Some(value) = value {
+                insert_table(fields, "value", &value());
+            }
+        });
+    }
+
     pub(crate) fn tell_limits(&self, actor: Actor<'_>, vhost: &str, limits: &VhostLimits) {
         let is_set = limits.iter().next().is_some();
+        let value = || limits.iter().map(|(name, value)| (name.to_owned(), value.into())).collect();
+        self.tell_parameter(actor, vhost, ("vhost-limits", "limits"), is_set.then_some(value));
         let event = if is_set { "vhost.limits.set" } else { "vhost.limits.cleared" };
         self.tell(event, actor.user, |fields| {
             fields.insert("name", "limits".into());
@@ -98,15 +134,70 @@ impl Broker {
         });
     }
 
-    pub(crate) fn tell_policy_set(&self, actor: Actor<'_>, vhost: &str, policy: &PolicyDefinition) {
-        self.tell("policy.set", actor.user, |fields| {
-            fields.insert("name", (&*policy.name).into());
-            fields.insert("vhost", vhost.into());
+    pub(crate) fn tell_policy_set(
+        &self,
+        actor: Actor<'_>,
+        vhost: &str,
+        kind: PolicyKind,
+        policy: &PolicyDefinition,
+    ) {
+        let fill = |fields: &mut FieldTable| {
             fields.insert("pattern", (&*policy.pattern).into());
             fields.insert("apply-to", policy.apply_to.name().into());
             fields.insert("priority", Value::I64(policy.priority));
             insert_table(fields, "definition", &policy.settings);
+        };
+        if kind == PolicyKind::Operator {
+            let value = || {
+                let mut value = FieldTable::new();
+                fill(&mut value);
+                value
+            };
+            self.tell_parameter(actor, vhost, (OPERATOR_POLICY, &policy.name), Some(value));
+        }
+        self.tell("policy.set", actor.user, |fields| {
+            fields.insert("name", (&*policy.name).into());
+            fields.insert("vhost", vhost.into());
+            fill(fields);
         });
+    }
+
+    pub(crate) fn tell_policy_cleared(
+        &self,
+        actor: Actor<'_>,
+        vhost: &str,
+        kind: PolicyKind,
+        name: &str,
+    ) {
+        match kind {
+            PolicyKind::User => self.tell_gone("policy.cleared", actor, vhost, name),
+            PolicyKind::Operator => {
+                let no_value = None::<fn() -> FieldTable>;
+                self.tell_parameter(actor, vhost, (OPERATOR_POLICY, name), no_value);
+                self.tell_gone("operator.policy.cleared", actor, vhost, name);
+            }
+        }
+    }
+
+    /// Tells of queues that other policies hold for now, each with what these say.
+    pub(crate) fn tell_queue_policies(
+        &self,
+        actor: Actor<'_>,
+        vhost: &str,
+        changed: &[(QueueName, Arc<FieldTable>)],
+    ) {
+        for (name, settings) in changed {
+            let is_set = !settings.is_empty();
+            let event = if is_set { "queue.policy.updated" } else { "queue.policy.cleared" };
+            self.tell(event, actor.user, |fields| {
+                for (name, value) in settings.iter() {
+                    fields.insert(name, value.clone());
+                }
+                fields.insert("name", name.as_str().into());
+                fields.insert("vhost", vhost.into());
+                fields.insert("type", "rabbit_classic_queue".into());
+            });
+        }
     }
 
     /// Tells of a binding that came or went.

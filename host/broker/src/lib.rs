@@ -26,7 +26,7 @@ mod replies;
 mod shard;
 mod vhost;
 
-pub use alarms::Alarms;
+pub use alarms::{Alarm, Alarms};
 pub use broker::{Broker, BrokerOptions};
 pub use connections::{ConnectionInfo, Connections};
 pub use counters::Counters;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use shunt_broker::queue::MemoryBudget;
-use shunt_broker::{Broker, Shard, Task};
+use shunt_broker::{Alarm, Broker, Shard, Task};
 use shunt_types::ShardId;
 use shunt_types::limits::QUEUE_MEMORY_MIN;
 
@@ -71,12 +71,10 @@ impl Watch {
     }
 
     fn look(&mut self) {
-        let broker = self.broker.clone();
-        let alarms = broker.alarms();
         if let Some(used) = resident_memory() {
             let is_low = used > self.memory_limit;
             self.set_budget(used);
-            if alarms.set_memory(is_low) {
+            if self.broker.set_alarm(Alarm::Memory, is_low) {
                 let limit = self.memory_limit;
                 tracing::warn!(used, limit, is_low, "memory alarm: publishers wait while it is on");
             }
@@ -84,7 +82,7 @@ impl Watch {
         if let Ok(disk) = rustix::fs::statvfs(&self.folder) {
             let free = disk.f_bavail * disk.f_frsize;
             let is_low = free < self.disk_free_limit;
-            if alarms.set_disk(is_low) {
+            if self.broker.set_alarm(Alarm::Disk, is_low) {
                 let limit = self.disk_free_limit;
                 tracing::warn!(free, limit, is_low, "disk alarm: publishers wait while it is on");
             }

@@ -12,6 +12,7 @@ use super::pages::PageRequests;
 use super::reclaim::{Usage, share};
 use super::record::QueueUid;
 use super::recovery::Recovery;
+use crate::alarms::Alarm;
 use crate::broker::Broker;
 use crate::ports::OnDurable;
 use crate::queue::MemoryBudget;
@@ -84,8 +85,12 @@ impl Broker {
     /// The log said how far it is on disk; on the log's own thread.
     pub fn message_log_said(&self, outcome: &SyncOutcome) {
         match outcome {
-            SyncOutcome::NoSpace(_) | SyncOutcome::Retrying(_) => self.alarms().set_log(true),
-            SyncOutcome::Durable(_) => self.alarms().set_log(false),
+            SyncOutcome::NoSpace(_) | SyncOutcome::Retrying(_) => {
+                self.set_alarm(Alarm::Log, true);
+            }
+            SyncOutcome::Durable(_) => {
+                self.set_alarm(Alarm::Log, false);
+            }
             _ => {}
         }
         let (position, result) = match outcome {

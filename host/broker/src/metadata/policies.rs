@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use shunt_types::{AmqpError, FieldTable, QueueId, ShardId, VhostName};
+use shunt_types::{AmqpError, FieldTable, QueueId, QueueName, ShardId, VhostName};
 
 use super::exchanges::effective_alternate;
 use super::state::State;
@@ -12,6 +12,9 @@ use crate::policy::{Policies, Policy, PolicyKind};
 use crate::ports::Position;
 use crate::queue::QueueSettings;
 use crate::shard::Task;
+
+/// Queues that other policies hold for than before, each with what these say now.
+pub(crate) type Governed = Vec<(QueueName, Arc<FieldTable>)>;
 
 impl Broker {
     /// Sets a policy, in the place of one of its name, for what is there and for what will be.
@@ -29,8 +32,9 @@ impl Broker {
     ) -> Result<(bool, Position), AmqpError> {
         let definition = policy.definition().clone();
         let mut state = self.state().lock();
-        let created = self.put_policy(&mut state, vhost, kind, policy)?;
-        self.tell_policy_set(actor, vhost.as_str(), &definition);
+        let (created, changed) = self.put_policy(&mut state, vhost, kind, policy)?;
+        self.tell_queue_policies(actor, vhost.as_str(), &changed);
+        self.tell_policy_set(actor, vhost.as_str(), kind, &definition);
         let vhost = vhost.clone();
         Ok((created, self.log(&Command::SetPolicy { vhost, kind, policy: definition })))
     }
@@ -47,49 +51,46 @@ impl Broker {
         name: &str,
     ) -> Result<Option<Position>, AmqpError> {
         let mut state = self.state().lock();
-        if !self.take_policy(&mut state, vhost, kind, name)? {
+        let Some(changed) = self.take_policy(&mut state, vhost, kind, name)? else {
             return Ok(None);
-        }
-        let event = match kind {
-            PolicyKind::User => "policy.cleared",
-            PolicyKind::Operator => "operator.policy.cleared",
         };
-        self.tell_gone(event, actor, vhost.as_str(), name);
+        self.tell_queue_policies(actor, vhost.as_str(), &changed);
+        self.tell_policy_cleared(actor, vhost.as_str(), kind, name);
         let (vhost, name) = (vhost.clone(), name.into());
         Ok(Some(self.log(&Command::ClearPolicy { vhost, kind, name })))
     }
 
-    /// As [`Broker::set_policy`], without logging it; whether it is new.
+    /// As [`Broker::set_policy`], without logging it; whether it is new, and for which queues
+    /// which policies hold now that didn't before.
     pub(crate) fn put_policy(
         &self,
         state: &mut State,
         vhost: &VhostName,
         kind: PolicyKind,
         policy: Policy,
-    ) -> Result<bool, AmqpError> {
+    ) -> Result<(bool, Governed), AmqpError> {
         let before = state.vhost(vhost)?.vhost.topology();
         let mut policies = Policies::clone(&before.policies);
         let name = policy.definition().name.clone();
         let replaced = policies.put(kind, policy);
         let set = policies.find(kind, &name).cloned();
         let created = replaced.is_none();
-        self.apply_policies(state, &before, policies, [replaced, set])?;
-        Ok(created)
+        Ok((created, self.apply_policies(state, &before, policies, [replaced, set])?))
     }
 
-    /// As [`Broker::clear_policy`], without logging it; whether there was one.
+    /// As [`Broker::clear_policy`], without logging it. Where there was one, for which queues
+    /// which policies hold now that didn't before.
     pub(crate) fn take_policy(
         &self,
         state: &mut State,
         vhost: &VhostName,
         kind: PolicyKind,
         name: &str,
-    ) -> Result<bool, AmqpError> {
+    ) -> Result<Option<Governed>, AmqpError> {
         let before = state.vhost(vhost)?.vhost.topology();
         let mut policies = Policies::clone(&before.policies);
-        let Some(removed) = policies.remove(kind, name) else { return Ok(false) };
-        self.apply_policies(state, &before, policies, [Some(removed), None])?;
-        Ok(true)
+        let Some(removed) = policies.remove(kind, name) else { return Ok(None) };
+        self.apply_policies(state, &before, policies, [Some(removed), None]).map(Some)
     }
 
     /// One pass over the names of the virtual host. `changed` are the policies that were and are;
@@ -100,7 +101,7 @@ impl Broker {
         before: &Topology,
         policies: Policies,
         changed: [Option<Arc<Policy>>; 2],
-    ) -> Result<(), AmqpError> {
+    ) -> Result<Governed, AmqpError> {
         let is_named = |name: &str| changed.iter().flatten().any(|policy| policy.names(name));
         let entry = state.vhost(&before.vhost)?;
         entry.edit(|entry, topology| {
@@ -118,6 +119,7 @@ impl Broker {
             }
             topology.policies = Arc::new(policies.clone());
         });
+        let mut governed = Vec::new();
         let mut batches = vec![Vec::new(); usize::from(self.shard_count())];
         for queue in before.queue_entries() {
             let name = queue.definition.name.as_str();
@@ -126,17 +128,19 @@ impl Broker {
             }
             let old = before.policies.of_queue(name).settings();
             let new = policies.of_queue(name).settings();
-            if !old.is_equivalent(&new)
-                && let Some(settings) = settings(queue, &new)
-            {
+            if old.is_equivalent(&new) {
+                continue;
+            }
+            if let Some(settings) = settings(queue, &new) {
                 batches[usize::from(queue.id.shard().0)].push((queue.id, settings));
             }
+            governed.push((queue.definition.name.clone(), new));
         }
         // Under the lock, so that shards hear of changes in their order.
         for (shard, batch) in (0..).zip(batches) {
             self.reconfigure(ShardId(shard), batch);
         }
-        Ok(())
+        Ok(governed)
     }
 
     fn reconfigure(&self, shard: ShardId, batch: Vec<(QueueId, QueueSettings)>) {

@@ -6,6 +6,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
+use shunt_broker::Alarm;
 use utoipa::ToSchema;
 
 use crate::auth::Manager;
@@ -62,6 +63,6 @@ pub(super) async fn put_operator(
     JsonBody(state): JsonBody<AlarmState>,
 ) -> Result<StatusCode, ApiError> {
     caller.administer()?;
-    api.broker.alarms().set_operator(state.active);
+    api.broker.set_alarm(Alarm::Operator, state.active);
     Ok(StatusCode::NO_CONTENT)
 }
