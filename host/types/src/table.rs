@@ -123,7 +123,15 @@ impl<'a> TableRef<'a> {
 
     /// The first field of that name.
     pub fn get(self, name: &str) -> Option<ValueRef<'a>> {
-        self.iter().find(|(field, _)| *field == name).map(|(_, value)| value)
+        let mut reader = Reader::new(self.fields);
+        while !reader.is_empty() {
+            let is_it = reader.short_bytes().ok()? == name.as_bytes();
+            let value = value(&mut reader).ok()?;
+            if is_it {
+                return Some(value);
+            }
+        }
+        None
     }
 
     /// The fields in order.

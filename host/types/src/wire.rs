@@ -100,9 +100,14 @@ impl<'a> Reader<'a> {
     /// A short string: one length octet, then UTF-8.
     #[inline]
     pub fn short_string(&mut self) -> Result<&'a str, DecodeError> {
+        std::str::from_utf8(self.short_bytes()?).map_err(|_| DecodeError::NotUtf8)
+    }
+
+    /// The bytes of a short string, without a look at whether they are text.
+    #[inline]
+    pub(crate) fn short_bytes(&mut self) -> Result<&'a [u8], DecodeError> {
         let length = self.u8()?;
-        let bytes = self.bytes(length.into())?;
-        std::str::from_utf8(bytes).map_err(|_| DecodeError::NotUtf8)
+        self.bytes(length.into())
     }
 
     /// A long string: four length octets, then bytes of any kind.

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use shunt_routing::{Binding, ExchangeSpec, Failure, FailureCause, Header};
-use wasmtime::{InstancePre, Memory, Store, TypedFunc};
+use wasmtime::{InstancePre, Store, TypedFunc};
 
-use crate::abi;
+use crate::abi::{self, unpack};
 use crate::answer::{self, Pick, bad};
 use crate::call::{begin, end, failure, store};
 use crate::capability::Capabilities;
@@ -19,6 +19,7 @@ use crate::javascript;
 use crate::limits::RouteLimits;
 use crate::msgpack::Writer;
 use crate::values::{put_binding, put_exchange};
+use crate::window::Window;
 
 /// Smallest buffer that a guest is asked for, in bytes.
 const BUFFER_BYTES_MIN: usize = 256;
@@ -28,7 +29,7 @@ type WithInput = TypedFunc<(i32, i32), i64>;
 /// A core module's instance with its memory.
 pub(crate) struct CoreInstance {
     store: Store<Guest>,
-    memory: Memory,
+    memory: Window,
     functions: Functions,
     /// Where the guest lets inputs be written.
     buffer: Buffer,
@@ -90,6 +91,7 @@ impl CoreInstance {
         };
         let initialize = instance.get_typed_func::<(), ()>(&mut store, abi::INITIALIZE).ok();
         let buffer = Buffer::default();
+        let memory = Window::new(memory, &mut store);
         let mut this = Self { store, memory, functions, buffer, limits, ticker, fuel };
         if let Some(initialize) = initialize {
             this.call(&initialize, (), limits.setup_cpu_time_us)?;
@@ -123,21 +125,20 @@ impl CoreInstance {
     /// Puts bytes into the guest's buffer.
     fn put(&mut self, bytes: &[u8]) -> Result<(i32, i32), Failure> {
         self.grow_buffer(bytes.len(), self.limits.setup_cpu_time_us)?;
-        let address = self.buffer.address;
-        let memory = self.memory.data_mut(&mut self.store);
-        if let Some(room) = memory.get_mut(address..address + bytes.len()) {
+        let (address, end) = (self.buffer.address, self.buffer.address + bytes.len());
+        if let Some(room) = self.memory.write(&mut self.store, end).get_mut(address..end) {
             room.copy_from_slice(bytes);
         }
         Ok((address as i32, bytes.len() as i32))
     }
 
     /// A script that the engine can't take is told with where it is wrong.
-    fn taken(&self, packed: i64) -> Result<(), Failure> {
+    fn taken(&mut self, packed: i64) -> Result<(), Failure> {
         if packed == 0 {
             return Ok(());
         }
-        let memory = self.memory.data(&self.store);
-        let reason = answer::reason(memory, packed, self.limits.answer_bytes)?;
+        let limit = self.limits.answer_bytes;
+        let reason = answer::reason(self.seen(packed), packed, limit)?;
         Err(Failure::new(FailureCause::Unavailable, reason))
     }
 
@@ -150,8 +151,8 @@ impl CoreInstance {
             return Err(DeployError::Abi(version));
         }
         let packed = self.call(&self.functions.describe.clone(), (), limit_us).map_err(failed)?;
-        let memory = self.memory.data(&self.store);
-        let answer = answer::bytes(memory, packed, self.limits.answer_bytes).map_err(failed)?;
+        let limit = self.limits.answer_bytes;
+        let answer = answer::bytes(self.seen(packed), packed, limit).map_err(failed)?;
         Description::read(answer)
     }
 
@@ -199,7 +200,15 @@ impl CoreInstance {
         let answer = self.functions.route.call(&mut self.store, input);
         end(&mut self.store, &self.ticker);
         let packed = answer.map_err(|error| failure(&self.store, &error))?;
-        answer::route(self.memory.data(&self.store), packed, &self.limits, take)
+        let limits = self.limits;
+        answer::route(self.seen(packed), packed, &limits, take)
+    }
+
+    /// The memory with all there is of a packed answer.
+    #[inline]
+    fn seen(&mut self, packed: i64) -> &[u8] {
+        let (address, length) = unpack(packed & i64::MAX);
+        self.memory.read(&self.store, address as usize + length as usize)
     }
 
     /// What the host keeps for the instance.
@@ -232,8 +241,8 @@ impl CoreInstance {
         if packed == 0 {
             return Ok(());
         }
-        let memory = self.memory.data(&self.store);
-        let reason = answer::reason(memory, packed, self.limits.answer_bytes)?;
+        let limit = self.limits.answer_bytes;
+        let reason = answer::reason(self.seen(packed), packed, limit)?;
         Err(Failure::new(FailureCause::Refused, reason))
     }
 
@@ -241,8 +250,9 @@ impl CoreInstance {
     #[inline]
     fn write(&mut self, write: impl FnOnce(&mut Writer<'_>)) -> usize {
         let Buffer { address, capacity } = self.buffer;
-        let memory = self.memory.data_mut(&mut self.store);
-        let mut out = Writer::new(memory.get_mut(address..address + capacity).unwrap_or_default());
+        let end = address + capacity;
+        let memory = self.memory.write(&mut self.store, end);
+        let mut out = Writer::new(memory.get_mut(address..end).unwrap_or_default());
         write(&mut out);
         out.length()
     }
@@ -260,7 +270,8 @@ impl CoreInstance {
             return Err(none());
         }
         let address = address as u32 as usize;
-        if self.memory.data(&self.store).get(address..address.saturating_add(capacity)).is_none() {
+        let end = address.saturating_add(capacity);
+        if self.memory.read(&self.store, end).get(address..end).is_none() {
             // The guest's allocator is broken: the old buffer is no better than this one.
             self.buffer = Buffer::default();
             return Err(bad(format!("shunt_alloc answers the address {address}, out of bounds")));

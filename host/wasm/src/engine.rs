@@ -83,6 +83,8 @@ impl Sandbox {
             .wasm_memory64(false)
             // One memory: the limit of memory then is the limit of the instance.
             .wasm_multi_memory(false)
+            // All of a memory's addresses are reserved ahead, and the host keeps the first one.
+            .memory_may_move(false)
             // Asynchronous components aren't served, and each call is cheaper without them.
             .concurrency_support(false)
             // One upload must not take every core from the shards.

@@ -240,7 +240,7 @@ impl RouteMatcher {
         topology: &dyn Topology,
         destinations: &mut Vec<Destination>,
     ) -> Result<(), Failure> {
-        let Ready { live, answers, guards, version, counts } =
+        let Ready { live, destinations: bound, answers, guards, version, counts } =
             local.ready(&self.exchange, &self.bindings, self.revision)?;
         let fields = &version.module()?.description.reads;
         let mut missing = None;
@@ -263,7 +263,7 @@ impl RouteMatcher {
             destinations.push(match pick {
                 Pick::Binding(index) => {
                     broken |= guards.map_or(0, |guards| guards.of(index));
-                    self.bound(index)?
+                    lead(bound, index)?
                 }
                 Pick::Queue(name) => {
                     names_queues = true;
@@ -287,13 +287,13 @@ impl RouteMatcher {
         }
         Ok(())
     }
+}
 
-    #[inline]
-    fn bound(&self, index: u64) -> Result<Destination, Failure> {
-        let binding = usize::try_from(index).ok().and_then(|index| self.bindings.get(index));
-        let binding = binding.ok_or_else(|| no_binding(index, self.bindings.len()))?;
-        Ok(binding.destination)
-    }
+/// Where the binding at an index leads.
+#[inline]
+fn lead(bound: &[Destination], index: u64) -> Result<Destination, Failure> {
+    let destination = usize::try_from(index).ok().and_then(|index| bound.get(index));
+    destination.copied().ok_or_else(|| no_binding(index, bound.len()))
 }
 
 /// An answer that is kept has passed here: its key has the fields that guards compare.
@@ -314,6 +314,7 @@ fn check_guards(
     })
 }
 
+#[cold]
 fn no_binding(index: u64, bindings: usize) -> Failure {
     bad(format!("index {index}, and the exchange has {bindings} bindings"))
 }

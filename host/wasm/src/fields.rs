@@ -78,7 +78,21 @@ pub(crate) fn put_fields(out: &mut Writer<'_>, fields: &[Field], header: &Header
 
 #[inline]
 fn put_field(out: &mut Writer<'_>, field: &Field, header: &Header<'_>) {
-    match field.value(header) {
+    // The two that most routes read; a branch that is foreseen costs less than a jump by a table.
+    if *field == Field::RoutingKey {
+        return out.text(header.routing_key());
+    }
+    if let Field::Header(name) = field {
+        return match header.properties.header(name) {
+            Some(value) => put_value(out, value),
+            None => out.nil(),
+        };
+    }
+    put_other(out, field.value(header));
+}
+
+fn put_other(out: &mut Writer<'_>, value: FieldValue<'_>) {
+    match value {
         FieldValue::Text(text) => out.text(text),
         FieldValue::Value(value) => put_value(out, value),
         FieldValue::Absent => out.nil(),

@@ -65,6 +65,7 @@ mod values;
 mod version;
 mod view;
 mod wasi;
+mod window;
 
 #[cfg(test)]
 mod tests;

@@ -12,79 +12,37 @@ const CHUNK: usize = 256;
 /// chunk and the list of chunks, not the whole.
 #[derive(Clone, Default)]
 pub(crate) struct BindingList {
-    chunks: Arc<Vec<Chunk>>,
-    len: usize,
-}
-
-#[derive(Clone)]
-struct Chunk {
-    /// Place of its first binding in the list.
-    start: usize,
-    /// Never empty.
-    bindings: Arc<Vec<Arc<Binding>>>,
+    /// None of them is empty.
+    chunks: Arc<Vec<Arc<Vec<Arc<Binding>>>>>,
 }
 
 impl BindingList {
-    pub(crate) fn len(&self) -> usize {
-        self.len
-    }
-
-    /// The binding at a place.
-    #[inline]
-    pub(crate) fn get(&self, index: usize) -> Option<&Arc<Binding>> {
-        if index >= self.len {
-            return None;
-        }
-        let holds = |chunk: &&Chunk| {
-            index.checked_sub(chunk.start).is_some_and(|at| at < chunk.bindings.len())
-        };
-        // Until something was unbound every chunk but the last is full.
-        let chunk = match self.chunks.get(index / CHUNK).filter(holds) {
-            Some(chunk) => chunk,
-            None => {
-                let after = self.chunks.partition_point(|chunk| chunk.start <= index);
-                self.chunks.get(after.checked_sub(1)?)?
-            }
-        };
-        chunk.bindings.get(index - chunk.start)
-    }
-
     /// Appends a binding.
     pub(crate) fn push(&mut self, binding: &Arc<Binding>) {
-        let start = self.len;
         let chunks = Arc::make_mut(&mut self.chunks);
-        match chunks.last_mut().filter(|last| last.bindings.len() < CHUNK) {
-            Some(last) => Arc::make_mut(&mut last.bindings).push(Arc::clone(binding)),
-            None => {
-                let bindings = Arc::new(vec![Arc::clone(binding)]);
-                chunks.push(Chunk { start, bindings });
-            }
+        match chunks.last_mut().filter(|last| last.len() < CHUNK) {
+            Some(last) => Arc::make_mut(last).push(Arc::clone(binding)),
+            None => chunks.push(Arc::new(vec![Arc::clone(binding)])),
         }
-        self.len += 1;
     }
 
     /// Takes a binding out; those after it move up. The look for it passes over the whole list,
     /// the change copies one chunk.
     pub(crate) fn remove(&mut self, binding: &Binding) {
         let found = self.chunks.iter().enumerate().find_map(|(at, chunk)| {
-            let place = chunk.bindings.iter().position(|bound| **bound == *binding)?;
-            Some((at, place))
+            Some((at, chunk.iter().position(|bound| **bound == *binding)?))
         });
         let Some((at, place)) = found else { return };
         let chunks = Arc::make_mut(&mut self.chunks);
-        Arc::make_mut(&mut chunks[at].bindings).remove(place);
-        for chunk in &mut chunks[at + 1..] {
-            chunk.start -= 1;
-        }
-        if chunks[at].bindings.is_empty() {
+        Arc::make_mut(&mut chunks[at]).remove(place);
+        if chunks[at].is_empty() {
             chunks.remove(at);
         }
-        self.len -= 1;
     }
 
     /// The bindings in their order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Binding>> {
-        self.chunks.iter().flat_map(|chunk| chunk.bindings.iter())
+        self.chunks.iter().flat_map(|chunk| chunk.iter())
     }
 }
 
@@ -107,13 +65,9 @@ mod tests {
 
     #[track_caller]
     fn check(list: &BindingList, expected: &[Arc<Binding>]) {
-        assert_eq!(list.len(), expected.len());
         assert!(list.iter().eq(expected));
-        for (index, binding) in expected.iter().enumerate() {
-            assert!(Arc::ptr_eq(list.get(index).unwrap(), binding), "{index}");
-        }
-        assert!(list.get(expected.len()).is_none());
-        assert!(list.get(usize::MAX).is_none());
+        assert!(list.iter().zip(expected).all(|(one, other)| Arc::ptr_eq(one, other)));
+        assert!(list.chunks.iter().all(|chunk| (1..=CHUNK).contains(&chunk.len())));
     }
 
     proptest! {

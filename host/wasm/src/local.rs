@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use arc_swap::{ArcSwapOption, Cache};
-use shunt_routing::{Failure, FailureCause};
+use shunt_routing::{Destination, Failure, FailureCause};
 
 use crate::answers::Answers;
 use crate::breaker::Breaker;
@@ -134,6 +134,8 @@ enum State {
         live: Box<Live>,
         /// The bindings that the instance knows; 0 for none yet.
         revision: u64,
+        /// Where these bindings lead, by their indexes: a message finds them in one step.
+        destinations: Box<[Destination]>,
         /// What it answered under these bindings; none for a route that is no function of its
         /// fields.
         answers: Option<Box<Answers>>,
@@ -230,10 +232,14 @@ impl Local {
             self.prepare(exchange, bindings, wanted)?;
         }
         match &mut self.state {
-            State::Ready { live, answers, guards, .. } => {
-                let (answers, guards) = (answers.as_deref_mut(), guards.as_ref());
-                Ok(Ready { live, answers, guards, version: &self.version, counts: &self.counts })
-            }
+            State::Ready { live, destinations, answers, guards, .. } => Ok(Ready {
+                live,
+                destinations,
+                answers: answers.as_deref_mut(),
+                guards: guards.as_ref(),
+                version: &self.version,
+                counts: &self.counts,
+            }),
             _ => Err(Failure::new(FailureCause::Unavailable, "there is no instance")),
         }
     }
@@ -270,7 +276,10 @@ impl Local {
             Ok(()) => {
                 let limits = &self.version.terms.limits;
                 let is_function = self.version.terms.granted == Capabilities::NONE;
-                if let State::Ready { revision, answers, guards, .. } = &mut self.state {
+                if let State::Ready { revision, destinations, answers, guards, .. } =
+                    &mut self.state
+                {
+                    *destinations = bindings.iter().map(|binding| binding.destination).collect();
                     *guards = self.version.guards.table(&bindings);
                     *revision = wanted;
                     let entries = if is_function { limits.cache_entries } else { 0 };
@@ -296,7 +305,9 @@ impl Local {
                 live.share(&exchange.state);
             }
             live.configure(&exchange.spec)?;
-            self.state = State::Ready { live, revision: 0, answers: None, guards: None };
+            let destinations = Box::default();
+            let (answers, guards) = (None, None);
+            self.state = State::Ready { live, revision: 0, destinations, answers, guards };
         }
         match &mut self.state {
             State::Ready { live, .. } => Ok(live),
@@ -331,6 +342,7 @@ impl Local {
 /// What a thread decides with.
 pub(crate) struct Ready<'a> {
     pub(crate) live: &'a mut Live,
+    pub(crate) destinations: &'a [Destination],
     pub(crate) answers: Option<&'a mut Answers>,
     pub(crate) guards: Option<&'a GuardTable>,
     pub(crate) version: &'a Version,

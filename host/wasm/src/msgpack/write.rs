@@ -30,7 +30,7 @@ impl<'a> Writer<'a> {
     fn put_slice(&mut self, bytes: &[u8]) {
         let end = self.length + bytes.len();
         if let Some(room) = self.buffer.get_mut(self.length..end) {
-            room.copy_from_slice(bytes);
+            copy(bytes, room);
         }
         self.length = end;
     }
@@ -155,6 +155,23 @@ impl<'a> Writer<'a> {
     }
 }
 
+/// Copies into as many bytes. Names and keys are short: for these two words that may overlap cost
+/// less than a call of `memcpy`.
+#[inline]
+fn copy(from: &[u8], to: &mut [u8]) {
+    if let 8..=16 = from.len()
+        && let (Some(first), Some(last)) = (from.first_chunk::<8>(), from.last_chunk::<8>())
+        && let Some(room) = to.first_chunk_mut::<8>()
+    {
+        *room = *first;
+        if let Some(room) = to.last_chunk_mut::<8>() {
+            *room = *last;
+        }
+    } else {
+        to.copy_from_slice(from);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -196,6 +213,16 @@ mod tests {
         check(|w| w.timestamp(1 << 33), &[0xd7, 0xff, 0, 0, 0, 2, 0, 0, 0, 0]);
         check(|w| w.timestamp(1 << 40), &[0xc7, 12, 0xff, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0]);
         check(|w| w.decimal(2, -1), &[0xc7, 5, 1, 2, 0xff, 0xff, 0xff, 0xff]);
+    }
+
+    #[test]
+    fn texts_of_every_length_are_copied_whole() {
+        let long = "abcdefghijklmnopqrstuvwxyz";
+        for length in 0..long.len() {
+            let text = &long[..length];
+            let expected = [&[0xa0 | length as u8], text.as_bytes()].concat();
+            check(|w| w.text(text), &expected);
+        }
     }
 
     proptest! {
