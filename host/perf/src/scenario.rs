@@ -156,8 +156,9 @@ pub(crate) struct Scenario {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..))]
     pub(crate) copies: Option<u64>,
 
-    /// Octets that a publisher writes at once, at least one message
-    #[arg(long, value_name = "OCTETS", default_value_t = 64 << 10)]
+    /// Octets that a publisher writes at once, at least one message. With each write the broker's
+    /// thread may have to be woken
+    #[arg(long, value_name = "OCTETS", default_value_t = 256 << 10)]
     pub(crate) batch: usize,
 
     /// The broker's process; by itself the one of this machine that listens on the port
