@@ -11,6 +11,7 @@
 import json
 import math
 import pathlib
+import statistics
 import sys
 from xml.sax.saxutils import escape
 
@@ -45,7 +46,16 @@ def met(target, ratio):
     return ratio >= float(target)
 
 
-def row(name, target, measure, path):
+def relayed(measure, paths):
+    """The median of what a bare relay reached, '' where none was asked."""
+    found = [json.loads(pathlib.Path(path).read_text(encoding='utf-8')) for path in paths]
+    kind, _, quantile = measure.partition('_p99')
+    values = [run[f'{kind}_latency'][f'p99{quantile}'] if quantile else run[measure]
+              for run in found]
+    return statistics.median(values) if values else None
+
+
+def row(name, target, measure, path, relay_paths):
     """A line of the table, with the median and the spread of the ratios."""
     found = json.loads(pathlib.Path(path).read_text(encoding='utf-8'))
     values = found['measures'][measure]
@@ -54,8 +64,10 @@ def row(name, target, measure, path):
     cost = f"{cost['a']['median']:.2f} to {cost['b']['median']:.2f}" if cost else ''
     mark = '' if met(target, ratio['median']) else ' (missed)'
     aim = target.replace('<', 'at most ')
+    relay = relayed(measure, relay_paths)
+    relay = f"{number(relay)}, {relay / values['b']['median']:.3g}" if relay else ''
     print(f"| {name} | {number(values['a']['median'])} | {number(values['b']['median'])} | "
-          f"{ratio['median']:.3g} ({ratio['min']:.3g} to {ratio['max']:.3g}){mark} | {aim} | {cost} |")
+          f"{ratio['median']:.3g} ({ratio['min']:.3g} to {ratio['max']:.3g}){mark} | {aim} | {relay} | {cost} |")
 
 
 def scale(name, path, peer_path):
@@ -163,8 +175,8 @@ def svg(folder, out):
 
 if __name__ == '__main__':
     match sys.argv[1:]:
-        case ['row', name, target, measure, path]:
-            row(name, target, measure, path)
+        case ['row', name, target, measure, path, *relay_paths]:
+            row(name, target, measure, path, relay_paths)
         case ['scale', name, path, peer_path]:
             scale(name, path, peer_path)
         case ['svg', folder, out]:
