@@ -1,5 +1,6 @@
 //! Who asks: basic authentication against the users of AMQP, and what they may do.
 
+use std::marker::PhantomData;
 use std::net::SocketAddr;
 use std::ops::Deref;
 use std::sync::Arc;
@@ -227,22 +228,17 @@ impl Manager {
 
     /// Refuses who doesn't administer.
     pub(crate) fn administer(&self) -> Result<(), ApiError> {
-        self.require(&["administrator"])
-    }
-
-    /// Refuses who may not deploy, activate and remove routes.
-    pub(crate) fn deploy(&self) -> Result<(), ApiError> {
-        self.require(&["policymaker", "administrator"])
+        self.require(Administrator::TAGS)
     }
 
     /// Refuses who may not set policies.
     pub(crate) fn make_policies(&self) -> Result<(), ApiError> {
-        self.require(&["policymaker", "administrator"])
+        self.require(PolicyMaker::TAGS)
     }
 
     /// Refuses who may not see the whole node.
     pub(crate) fn monitor(&self) -> Result<(), ApiError> {
-        self.require(&["monitoring", "administrator"])
+        self.require(Monitor::TAGS)
     }
 
     fn require(&self, tags: &[&str]) -> Result<(), ApiError> {
@@ -264,6 +260,54 @@ impl FromRequestParts<Arc<Api>> for Manager {
         let manager = Self(Caller::from_request_parts(parts, api).await?);
         manager.require(&["management", "policymaker", "monitoring", "administrator"])?;
         Ok(manager)
+    }
+}
+
+/// What some calls take beside the tag that opens the management API.
+pub(crate) trait Role: Send + Sync {
+    /// The tags of which one is enough.
+    const TAGS: &'static [&'static str];
+}
+
+/// Who administers the node.
+pub(crate) struct Administrator;
+
+/// Who may set policies, and deploy, activate and remove routes.
+pub(crate) struct PolicyMaker;
+
+/// Who may see the whole node.
+pub(crate) struct Monitor;
+
+impl Role for Administrator {
+    const TAGS: &'static [&'static str] = &["administrator"];
+}
+
+impl Role for PolicyMaker {
+    const TAGS: &'static [&'static str] = &["policymaker", "administrator"];
+}
+
+impl Role for Monitor {
+    const TAGS: &'static [&'static str] = &["monitoring", "administrator"];
+}
+
+/// A manager with a role; anybody else is refused before the rest of the request is looked at.
+pub(crate) struct As<R>(Manager, PhantomData<R>);
+
+impl<R> Deref for As<R> {
+    type Target = Manager;
+
+    fn deref(&self) -> &Manager {
+        &self.0
+    }
+}
+
+impl<R: Role> FromRequestParts<Arc<Api>> for As<R> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Arc<Api>) -> Result<Self, ApiError> {
+        let manager = Manager::from_request_parts(parts, api).await?;
+        manager.require(R::TAGS)?;
+        Ok(Self(manager, PhantomData))
     }
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use shunt_broker::Alarm;
 use utoipa::ToSchema;
 
-use crate::auth::Manager;
+use crate::auth::{Administrator, As, Monitor};
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::JsonBody;
 use crate::server::Api;
@@ -39,9 +39,8 @@ pub(super) struct AlarmState {
     responses((status = 200, description = "What is on", body = AlarmsView)))]
 pub(super) async fn show(
     State(api): State<Arc<Api>>,
-    caller: Manager,
+    _: As<Monitor>,
 ) -> Result<Json<AlarmsView>, ApiError> {
-    caller.monitor()?;
     let alarms = api.broker.alarms();
     Ok(Json(AlarmsView {
         memory: alarms.is_low_on_memory(),
@@ -59,10 +58,9 @@ pub(super) async fn show(
     ))]
 pub(super) async fn put_operator(
     State(api): State<Arc<Api>>,
-    caller: Manager,
+    _: As<Administrator>,
     JsonBody(state): JsonBody<AlarmState>,
 ) -> Result<StatusCode, ApiError> {
-    caller.administer()?;
     api.broker.set_alarm(Alarm::Operator, state.active);
     Ok(StatusCode::NO_CONTENT)
 }

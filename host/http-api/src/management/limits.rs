@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::users::{self, UserPath};
 use super::{VhostPath, change_access, refused};
-use crate::auth::Manager;
+use crate::auth::{Administrator, As, Manager};
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{JsonBody, Path};
 use crate::json::JsonMap;
@@ -184,9 +184,8 @@ pub(super) async fn delete_vhost(
     ))]
 pub(super) async fn list_users(
     State(api): State<Arc<Api>>,
-    caller: Manager,
+    _: As<Administrator>,
 ) -> Result<Json<Vec<UserLimitsView>>, ApiError> {
-    caller.administer()?;
     let users = api.access.list_users();
     let views = users.iter().map(|user| UserLimitsView {
         user: user.name().to_owned(),
@@ -205,10 +204,9 @@ pub(super) async fn list_users(
     ))]
 pub(super) async fn of_user(
     State(api): State<Arc<Api>>,
-    caller: Manager,
+    _: As<Administrator>,
     Path(path): Path<UserPath>,
 ) -> Result<Json<Vec<UserLimitsView>>, ApiError> {
-    caller.administer()?;
     users::find(&api, &path.user)?;
     let value = object(api.access.user_limits(&path.user).iter());
     let view = UserLimitsView { user: path.user, value };

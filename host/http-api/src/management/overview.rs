@@ -10,7 +10,7 @@ use shunt_broker::queue::QueueStats;
 use utoipa::ToSchema;
 
 use super::queue_view::MessageStats;
-use crate::auth::Manager;
+use crate::auth::{As, Manager, Monitor};
 use crate::error::ApiError;
 use crate::extract::Path;
 use crate::server::Api;
@@ -212,9 +212,8 @@ fn node_view(api: &Api) -> NodeView {
     responses((status = 200, description = "The nodes", body = [NodeView])))]
 pub(super) async fn nodes(
     State(api): State<Arc<Api>>,
-    caller: Manager,
+    _: As<Monitor>,
 ) -> Result<Json<Vec<NodeView>>, ApiError> {
-    caller.monitor()?;
     Ok(Json(vec![node_view(&api)]))
 }
 
@@ -230,10 +229,9 @@ pub(super) struct NodePath {
     responses((status = 200, description = "The node", body = NodeView)))]
 pub(super) async fn node(
     State(api): State<Arc<Api>>,
-    caller: Manager,
+    _: As<Monitor>,
     Path(path): Path<NodePath>,
 ) -> Result<Json<NodeView>, ApiError> {
-    caller.monitor()?;
     if path.node != api.node_name {
         return Err(ApiError::not_found(format!("no node '{}'", path.node)));
     }

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::users::{self, UserPath};
 use super::{VhostPath, change_access, put_status};
-use crate::auth::Manager;
+use crate::auth::{Administrator, As, Manager};
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{JsonBody, Path};
 use crate::server::Api;
@@ -52,9 +52,8 @@ fn views(api: &Api, matches: impl Fn(&PermissionEntry) -> bool) -> Json<Vec<Perm
     ))]
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
-    caller: Manager,
+    _: As<Administrator>,
 ) -> Result<Json<Vec<PermissionView>>, ApiError> {
-    caller.administer()?;
     Ok(views(&api, |_| true))
 }
 
@@ -67,10 +66,9 @@ pub(super) async fn list(
     ))]
 pub(super) async fn of_vhost(
     State(api): State<Arc<Api>>,
-    caller: Manager,
+    caller: As<Administrator>,
     Path(path): Path<VhostPath>,
 ) -> Result<Json<Vec<PermissionView>>, ApiError> {
-    caller.administer()?;
     caller.look_into(&path.vhost)?;
     Ok(views(&api, |entry| entry.vhost == path.vhost))
 }
@@ -84,10 +82,9 @@ pub(super) async fn of_vhost(
     ))]
 pub(super) async fn of_user(
     State(api): State<Arc<Api>>,
-    caller: Manager,
+    _: As<Administrator>,
     Path(path): Path<UserPath>,
 ) -> Result<Json<Vec<PermissionView>>, ApiError> {
-    caller.administer()?;
     users::find(&api, &path.user)?;
     Ok(views(&api, |entry| entry.user == path.user))
 }

@@ -15,7 +15,7 @@ use super::limits;
 use super::listing::ListQuery;
 use super::user_fields::{ReadPassword, UserFields};
 use super::{begin_change, change_access, put_status};
-use crate::auth::Manager;
+use crate::auth::{Administrator, As};
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{JsonBody, Path, Query};
 use crate::json::JsonMap;
@@ -67,10 +67,9 @@ pub(super) fn find(api: &Api, name: &str) -> Result<Arc<User>, ApiError> {
     ))]
 pub(super) async fn list(
     State(api): State<Arc<Api>>,
-    caller: Manager,
+    _: As<Administrator>,
     Query(query): Query<ListQuery>,
 ) -> Result<Response, ApiError> {
-    caller.administer()?;
     query.answer(api.access.list_users().iter().map(|user| UserView::new(&api, user)).collect())
 }
 
@@ -82,9 +81,8 @@ pub(super) async fn list(
     ))]
 pub(super) async fn without_permissions(
     State(api): State<Arc<Api>>,
-    caller: Manager,
+    _: As<Administrator>,
 ) -> Result<Json<Vec<UserView>>, ApiError> {
-    caller.administer()?;
     let permissions = api.access.list_permissions();
     let with: HashSet<&str> = permissions.iter().map(|entry| entry.user.as_str()).collect();
     let users = api.access.list_users();
@@ -101,10 +99,9 @@ pub(super) async fn without_permissions(
     ))]
 pub(super) async fn show(
     State(api): State<Arc<Api>>,
-    caller: Manager,
+    _: As<Administrator>,
     Path(path): Path<UserPath>,
 ) -> Result<Json<UserView>, ApiError> {
-    caller.administer()?;
     Ok(Json(UserView::new(&api, &*find(&api, &path.user)?)))
 }
 
@@ -120,11 +117,10 @@ pub(super) async fn show(
     ))]
 pub(super) async fn put(
     State(api): State<Arc<Api>>,
-    caller: Manager,
+    caller: As<Administrator>,
     Path(path): Path<UserPath>,
     JsonBody(fields): JsonBody<UserFields>,
 ) -> Result<StatusCode, ApiError> {
-    caller.administer()?;
     let user = fields.read(&path.user).map_err(ApiError::bad_request)?;
     if let ReadPassword::Foreign(algorithm) = &user.password {
         return Err(ApiError::bad_request(format!(
@@ -149,10 +145,9 @@ pub(super) async fn put(
     ))]
 pub(super) async fn delete(
     State(api): State<Arc<Api>>,
-    caller: Manager,
+    caller: As<Administrator>,
     Path(path): Path<UserPath>,
 ) -> Result<StatusCode, ApiError> {
-    caller.administer()?;
     find(&api, &path.user)?;
     change_access(&api, caller.name(), AccessChange::DeleteUser { name: path.user }).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -175,10 +170,9 @@ pub(super) struct BulkDeleteRequest {
     ))]
 pub(super) async fn bulk_delete(
     State(api): State<Arc<Api>>,
-    caller: Manager,
+    caller: As<Administrator>,
     JsonBody(request): JsonBody<BulkDeleteRequest>,
 ) -> Result<StatusCode, ApiError> {
-    caller.administer()?;
     let there = request.users.into_iter().filter(|name| api.access.user(name).is_some());
     let changes =
         there.map(|name| begin_change(&api, caller.name(), AccessChange::DeleteUser { name }));
@@ -218,10 +212,9 @@ impl HashedPassword {
         (status = 401, description = "Not an administrator", body = ErrorBody),
     ))]
 pub(super) async fn hash_password(
-    caller: Manager,
+    _: As<Administrator>,
     JsonBody(request): JsonBody<PasswordRequest>,
 ) -> Result<Json<HashedPassword>, ApiError> {
-    caller.administer()?;
     Ok(HashedPassword::of(&request.password))
 }
 
@@ -241,9 +234,8 @@ pub(super) struct PasswordPath {
         (status = 401, description = "Not an administrator", body = ErrorBody),
     ))]
 pub(super) async fn hash_password_in_path(
-    caller: Manager,
+    _: As<Administrator>,
     Path(path): Path<PasswordPath>,
 ) -> Result<Json<HashedPassword>, ApiError> {
-    caller.administer()?;
     Ok(HashedPassword::of(&path.password))
 }

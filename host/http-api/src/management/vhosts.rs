@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 use super::listing::ListQuery;
 use super::vhost_fields::VhostFields;
 use super::{VhostPath, change_access, events, put_status, refused, vhost_name};
-use crate::auth::Manager;
+use crate::auth::{Administrator, As, Manager};
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{JsonBody, Path, Query};
 use crate::json::JsonMap;
@@ -125,11 +125,10 @@ pub(super) async fn show(
     ))]
 pub(super) async fn put(
     State(api): State<Arc<Api>>,
-    caller: Manager,
+    caller: As<Administrator>,
     Path(path): Path<VhostPath>,
     JsonBody(fields): JsonBody<VhostFields>,
 ) -> Result<StatusCode, ApiError> {
-    caller.administer()?;
     if let Some(reason) = fields.foreign_queue_type() {
         return Err(ApiError::bad_request(format!("'default_queue_type': {reason}")));
     }
@@ -167,10 +166,9 @@ pub(super) async fn put(
     ))]
 pub(super) async fn delete(
     State(api): State<Arc<Api>>,
-    caller: Manager,
+    caller: As<Administrator>,
     Path(path): Path<VhostPath>,
 ) -> Result<StatusCode, ApiError> {
-    caller.administer()?;
     caller.look_into(&path.vhost)?;
     let deleted = api.broker.delete_vhost(&vhost_name(&path.vhost)?, caller.actor());
     let position = deleted.map_err(|error| match error.code {

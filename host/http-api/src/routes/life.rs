@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{RoutePath, ask};
-use crate::auth::Manager;
+use crate::auth::{As, Manager, PolicyMaker};
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Path, Query};
 use crate::limits::{ROUTE_LOG_LINES, ROUTE_LOG_LINES_MAX};
@@ -38,10 +38,9 @@ pub(super) fn endpoints() -> OpenApiRouter<Arc<Api>> {
     ))]
 async fn rollback(
     State(api): State<Arc<Api>>,
-    caller: Manager,
+    caller: As<PolicyMaker>,
     Path(path): Path<RoutePath>,
 ) -> Result<Json<RouteView>, ApiError> {
-    caller.deploy()?;
     caller.look_into(&path.vhost)?;
     ask(&api, move |routes| routes.rollback(&path.vhost, &path.name)).await.map(Json)
 }
@@ -68,10 +67,9 @@ struct VersionPath {
     ))]
 async fn remove_version(
     State(api): State<Arc<Api>>,
-    caller: Manager,
+    caller: As<PolicyMaker>,
     Path(path): Path<VersionPath>,
 ) -> Result<StatusCode, ApiError> {
-    caller.deploy()?;
     caller.look_into(&path.vhost)?;
     let remove = move |routes: &dyn crate::ports::RoutesPort| {
         routes.remove_version(&path.vhost, &path.name, path.version)
@@ -92,10 +90,9 @@ async fn remove_version(
     ))]
 async fn module(
     State(api): State<Arc<Api>>,
-    caller: Manager,
+    caller: As<PolicyMaker>,
     Path(path): Path<VersionPath>,
 ) -> Result<impl IntoResponse, ApiError> {
-    caller.deploy()?;
     caller.look_into(&path.vhost)?;
     let read = move |routes: &dyn crate::ports::RoutesPort| {
         routes.module(&path.vhost, &path.name, path.version)

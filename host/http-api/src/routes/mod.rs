@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::auth::{Manager, exchange_name};
+use crate::auth::{As, Manager, PolicyMaker, exchange_name};
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{JsonBody, Path, Query, read_body};
 use crate::json::{self, JsonMap};
@@ -180,12 +180,11 @@ impl TryFrom<Vec<(String, String)>> for DeployQuery {
     ))]
 async fn deploy(
     State(api): State<Arc<Api>>,
-    caller: Manager,
+    caller: As<PolicyMaker>,
     Path(path): Path<RoutePath>,
     Query(query): Query<DeployQuery>,
     request: Request,
 ) -> Result<Response, ApiError> {
-    caller.deploy()?;
     caller.look_into(&path.vhost)?;
     if query.destinations == RouteDestinations::Any {
         caller.administer()?;
@@ -218,10 +217,9 @@ async fn deploy(
     ))]
 async fn remove(
     State(api): State<Arc<Api>>,
-    caller: Manager,
+    caller: As<PolicyMaker>,
     Path(path): Path<RoutePath>,
 ) -> Result<StatusCode, ApiError> {
-    caller.deploy()?;
     caller.look_into(&path.vhost)?;
     ask(&api, move |routes| routes.remove(&path.vhost, &path.name)).await?;
     Ok(StatusCode::NO_CONTENT)
@@ -252,11 +250,10 @@ struct ActivateRequest {
     ))]
 async fn activate(
     State(api): State<Arc<Api>>,
-    caller: Manager,
+    caller: As<PolicyMaker>,
     Path(path): Path<RoutePath>,
     JsonBody(request): JsonBody<ActivateRequest>,
 ) -> Result<Json<RouteActivated>, ApiError> {
-    caller.deploy()?;
     caller.look_into(&path.vhost)?;
     let ActivateRequest { version, force } = request;
     let activate =

@@ -11,7 +11,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{RoutePath, ask};
-use crate::auth::Manager;
+use crate::auth::{As, Manager, PolicyMaker};
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{JsonBody, Path, Query};
 use crate::ports::{
@@ -42,11 +42,10 @@ pub(super) fn endpoints() -> OpenApiRouter<Arc<Api>> {
     ))]
 async fn start_trace(
     State(api): State<Arc<Api>>,
-    caller: Manager,
+    caller: As<PolicyMaker>,
     Path(path): Path<RoutePath>,
     JsonBody(request): JsonBody<RouteTraceRequest>,
 ) -> Result<(StatusCode, Json<RouteTraceView>), ApiError> {
-    caller.deploy()?;
     caller.look_into(&path.vhost)?;
     let start = move |routes: &dyn RoutesPort| {
         routes.start_trace(&path.vhost, &path.name, request)?;
@@ -92,11 +91,10 @@ struct StopQuery {
     ))]
 async fn stop_trace(
     State(api): State<Arc<Api>>,
-    caller: Manager,
+    caller: As<PolicyMaker>,
     Path(path): Path<RoutePath>,
     Query(query): Query<StopQuery>,
 ) -> Result<StatusCode, ApiError> {
-    caller.deploy()?;
     caller.look_into(&path.vhost)?;
     let stop =
         move |routes: &dyn RoutesPort| routes.stop_trace(&path.vhost, &path.name, query.discard);
@@ -115,10 +113,9 @@ async fn stop_trace(
     ))]
 async fn download_trace(
     State(api): State<Arc<Api>>,
-    caller: Manager,
+    caller: As<PolicyMaker>,
     Path(path): Path<RoutePath>,
 ) -> Result<impl IntoResponse, ApiError> {
-    caller.deploy()?;
     caller.look_into(&path.vhost)?;
     let bytes = ask(&api, move |routes| routes.read_trace(&path.vhost, &path.name)).await?;
     if bytes.is_empty() {
@@ -146,11 +143,10 @@ fn no_trace() -> ApiError {
     ))]
 async fn replay(
     State(api): State<Arc<Api>>,
-    caller: Manager,
+    caller: As<PolicyMaker>,
     Path(path): Path<RoutePath>,
     JsonBody(request): JsonBody<RouteReplayRequest>,
 ) -> Result<Json<RouteReplayView>, ApiError> {
-    caller.deploy()?;
     caller.look_into(&path.vhost)?;
     ask(&api, move |routes| routes.replay(&path.vhost, &path.name, request)).await.map(Json)
 }
@@ -169,11 +165,10 @@ async fn replay(
     ))]
 async fn start_shadow(
     State(api): State<Arc<Api>>,
-    caller: Manager,
+    caller: As<PolicyMaker>,
     Path(path): Path<RoutePath>,
     JsonBody(request): JsonBody<RouteShadowRequest>,
 ) -> Result<Json<RouteView>, ApiError> {
-    caller.deploy()?;
     caller.look_into(&path.vhost)?;
     ask(&api, move |routes| routes.start_shadow(&path.vhost, &path.name, request)).await.map(Json)
 }
@@ -188,7 +183,7 @@ async fn start_shadow(
     ))]
 async fn end_shadow(
     State(api): State<Arc<Api>>,
-    caller: Manager,
+    caller: As<PolicyMaker>,
     Path(path): Path<RoutePath>,
 ) -> Result<Json<RouteView>, ApiError> {
     end(api, caller, path, "shadow").await
@@ -208,11 +203,10 @@ async fn end_shadow(
     ))]
 async fn start_canary(
     State(api): State<Arc<Api>>,
-    caller: Manager,
+    caller: As<PolicyMaker>,
     Path(path): Path<RoutePath>,
     JsonBody(request): JsonBody<RouteCanaryRequest>,
 ) -> Result<Json<RouteView>, ApiError> {
-    caller.deploy()?;
     caller.look_into(&path.vhost)?;
     ask(&api, move |routes| routes.start_canary(&path.vhost, &path.name, request)).await.map(Json)
 }
@@ -227,7 +221,7 @@ async fn start_canary(
     ))]
 async fn end_canary(
     State(api): State<Arc<Api>>,
-    caller: Manager,
+    caller: As<PolicyMaker>,
     Path(path): Path<RoutePath>,
 ) -> Result<Json<RouteView>, ApiError> {
     end(api, caller, path, "canary").await
@@ -235,11 +229,10 @@ async fn end_canary(
 
 async fn end(
     api: Arc<Api>,
-    caller: Manager,
+    caller: As<PolicyMaker>,
     path: RoutePath,
     what: &'static str,
 ) -> Result<Json<RouteView>, ApiError> {
-    caller.deploy()?;
     caller.look_into(&path.vhost)?;
     let reason = format!("ended by user '{}'", caller.name());
     let end = move |routes: &dyn RoutesPort| {

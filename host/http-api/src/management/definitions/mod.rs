@@ -19,7 +19,7 @@ use axum::extract::{Request, State};
 use shunt_types::VhostName;
 
 use super::{VhostPath, vhost_name};
-use crate::auth::Manager;
+use crate::auth::{Administrator, As};
 use crate::error::{ApiError, ErrorBody};
 use crate::extract::{Path, read_body};
 use crate::limits::DEFINITIONS_MAX;
@@ -50,9 +50,8 @@ enum Scope {
     ))]
 pub(super) async fn export(
     State(api): State<Arc<Api>>,
-    caller: Manager,
+    _: As<Administrator>,
 ) -> Result<Json<Definitions>, ApiError> {
-    caller.administer()?;
     blocking(move || Json(Definitions::of(&api))).await
 }
 
@@ -66,10 +65,9 @@ pub(super) async fn export(
     ))]
 pub(super) async fn export_vhost(
     State(api): State<Arc<Api>>,
-    caller: Manager,
+    caller: As<Administrator>,
     Path(path): Path<VhostPath>,
 ) -> Result<Json<VhostDefinitions>, ApiError> {
-    caller.administer()?;
     let vhost = caller.look_into(&path.vhost)?;
     blocking(move || Json(VhostDefinitions::of(&api, &vhost))).await
 }
@@ -89,10 +87,9 @@ pub(super) async fn export_vhost(
     ))]
 pub(super) async fn import(
     State(api): State<Arc<Api>>,
-    caller: Manager,
+    caller: As<Administrator>,
     request: Request,
 ) -> Result<Json<Report>, ApiError> {
-    caller.administer()?;
     run(api, caller, Scope::Node, request).await
 }
 
@@ -111,18 +108,17 @@ pub(super) async fn import(
     ))]
 pub(super) async fn import_vhost(
     State(api): State<Arc<Api>>,
-    caller: Manager,
+    caller: As<Administrator>,
     Path(path): Path<VhostPath>,
     request: Request,
 ) -> Result<Json<Report>, ApiError> {
-    caller.administer()?;
     caller.look_into(&path.vhost)?;
     run(api, caller, Scope::Vhost(vhost_name(&path.vhost)?), request).await
 }
 
 async fn run(
     api: Arc<Api>,
-    caller: Manager,
+    caller: As<Administrator>,
     scope: Scope,
     request: Request,
 ) -> Result<Json<Report>, ApiError> {
