@@ -5,7 +5,7 @@
 
 use shunt_types::Message;
 
-use super::{DeathReason, Queue};
+use super::{DeathReason, Entry, Queue};
 
 impl Queue {
     /// When a message that comes now expires: the smaller of its own and the queue's time.
@@ -20,26 +20,29 @@ impl Queue {
     }
 
     /// Expires what was over before `now_ms`: what is due in this very millisecond may still be
-    /// delivered, so that a time to live of 0 means "now or never".
+    /// delivered, so that a time to live of 0 means "now or never". What was returned has had its
+    /// now.
     #[inline]
     pub(super) fn expire_before(&mut self, now_ms: u64) {
         if self.ready.may_expire() {
-            self.expire_heads(now_ms);
+            self.expire_heads(|entry| {
+                entry.expires_at_ms < now_ms || (entry.redelivered && entry.expires_at_ms == now_ms)
+            });
         }
     }
 
-    fn expire_heads(&mut self, now_ms: u64) {
+    fn expire_heads(&mut self, is_over: impl Fn(&Entry) -> bool) {
         for _ in 0..self.expired_at_once() {
-            let Some(entry) = self.ready.pop_head_if(|entry| entry.expires_at_ms < now_ms) else {
-                return;
-            };
+            let Some(entry) = self.ready.pop_head_if(&is_over) else { return };
             self.bury(entry, DeathReason::Expired);
         }
     }
 
     /// Expires what is due; call it after delivering.
     pub fn expire(&mut self, now_ms: u64) {
-        self.expire_before(now_ms.saturating_add(1));
+        if self.ready.may_expire() {
+            self.expire_heads(|entry| entry.expires_at_ms <= now_ms);
+        }
     }
 
     /// Whether nobody used the queue for as long as `x-expires` allows.

@@ -136,10 +136,20 @@ impl Model {
 
     /// Expires heads of lanes, the lowest lane first.
     pub(super) fn expire_before(&mut self, now_ms: u64) {
+        self.expire_if(|entry| {
+            entry.expires_at_ms < now_ms || (entry.redelivered && entry.expires_at_ms == now_ms)
+        });
+    }
+
+    pub(super) fn expire(&mut self, now_ms: u64) {
+        self.expire_if(|entry| entry.expires_at_ms <= now_ms);
+    }
+
+    fn expire_if(&mut self, is_over: impl Fn(&Entry) -> bool) {
         for lane in 0..=self.settings.max_priority.unwrap_or(0) {
             while let Some(head) = self.first_by(|entry| (entry.lane != lane, entry.sequence))
                 && self.ready[head].lane == lane
-                && self.ready[head].expires_at_ms < now_ms
+                && is_over(&self.ready[head])
             {
                 self.bury(head, DeathReason::Expired);
             }

@@ -241,7 +241,7 @@ impl Pair {
             }
             Step::Expire => {
                 self.queue.expire(now_ms);
-                self.model.expire_before(now_ms + 1);
+                self.model.expire(now_ms);
             }
             Step::EnforceBounds => {
                 self.queue.enforce_bounds();

@@ -40,6 +40,23 @@ fn messages_expire_by_the_clock_alone() {
     assert_eq!(world.shards[0].next_deadline_ms(), None);
 }
 
+/// A time to live of 0: delivered at once or never, and once only, however quick its consumer is.
+#[test]
+fn what_lives_for_no_time_is_not_delivered_again() {
+    let mut world = World::new(1);
+    let queue = world.queue("q", &[("x-message-ttl", Value::I32(0))]);
+    world.run();
+    world.publish("", "q", "nobody is there");
+    assert_eq!(world.stats(queue).unwrap().ready, 0);
+    let user = world.consume(queue, ConsumerOptions::default());
+    world.publish("", "q", "now");
+    assert_eq!(user.bodies(), ["now"]);
+    let delivery = user.take().remove(0);
+    world.settle(&delivery, Settlement::Requeue);
+    assert_eq!(user.bodies(), [""; 0]);
+    assert_eq!(world.stats(queue).unwrap().ready, 0);
+}
+
 #[test]
 fn an_unused_queue_goes_when_its_time_is_over() {
     let mut world = World::new(1);
