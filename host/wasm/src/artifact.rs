@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use wasmtime::Engine;
 
 use crate::code::Code;
+use crate::component::part_name;
 use crate::engine::Sandbox;
 use crate::files::{sha256_hex, write_atomically};
 
@@ -63,7 +64,15 @@ impl Artifacts {
 
     /// Forgets what was compiled from a module that is deployed no longer.
     pub(crate) fn remove(&self, sandbox: &Sandbox, sha256: &str) {
-        let path = self.path(sandbox, sha256);
+        self.remove_one(sandbox, sha256);
+        // A component's modules.
+        let parts = (0..).map(|n| part_name(sha256, n));
+        let are_there = |name: &String| self.path(sandbox, name).exists();
+        parts.take_while(are_there).for_each(|name| self.remove_one(sandbox, &name));
+    }
+
+    fn remove_one(&self, sandbox: &Sandbox, name: &str) {
+        let path = self.path(sandbox, name);
         let _ = fs::remove_file(path.with_extension("sha256"));
         let _ = fs::remove_file(path);
     }

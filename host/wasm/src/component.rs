@@ -7,6 +7,7 @@
 
 mod check;
 mod contract;
+mod direct;
 mod imports;
 mod instance;
 mod values;
@@ -17,6 +18,7 @@ use wasmtime::component::Component;
 
 pub(crate) use check::check;
 pub(crate) use contract::RoutePre;
+pub(crate) use direct::{DirectCode, part_name};
 pub(crate) use instance::ComponentInstance;
 
 use crate::engine::Sandbox;

@@ -54,8 +54,9 @@ impl Instance {
             Prepared::Core { pre, fuel, script } => {
                 Self::Core(CoreInstance::new(pre, *fuel, script.as_deref(), terms, ticker)?)
             }
-            Prepared::Component { pre, fuel } => {
-                Self::Component(ComponentInstance::new(pre, *fuel, terms, ticker)?)
+            Prepared::Component { pre, direct, fuel } => {
+                let direct = direct.as_deref();
+                Self::Component(ComponentInstance::new(pre, direct, *fuel, terms, ticker)?)
             }
         })
     }

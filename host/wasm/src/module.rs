@@ -8,7 +8,7 @@ use wasmtime::InstancePre;
 use crate::artifact::Artifacts;
 use crate::capability::{Capabilities, Capability};
 use crate::code::Code;
-use crate::component::{self, RoutePre};
+use crate::component::{self, DirectCode, RoutePre};
 use crate::core_checks;
 use crate::describe::Description;
 use crate::engine::{Runtime, Sandbox};
@@ -30,8 +30,17 @@ pub(crate) struct RouteModule {
 
 /// A module linked for one engine, of either encoding.
 pub(crate) enum Prepared {
-    Core { pre: InstancePre<Guest>, fuel: bool, script: Option<Arc<[u8]>> },
-    Component { pre: RoutePre<Guest>, fuel: bool },
+    Core {
+        pre: InstancePre<Guest>,
+        fuel: bool,
+        script: Option<Arc<[u8]>>,
+    },
+    /// Called by way of its core modules where it is one for that.
+    Component {
+        pre: RoutePre<Guest>,
+        direct: Option<Arc<DirectCode>>,
+        fuel: bool,
+    },
 }
 
 impl RouteModule {
@@ -62,11 +71,15 @@ impl RouteModule {
             }
             Code::Component(component) => component::check(&runtime.calls, component)?,
         };
-        let prepared = Prepared::new(&runtime.calls, &code)?;
+        let mut prepared = Prepared::new(&runtime.calls, &code)?;
         let description = describe(runtime, &prepared, terms)?;
         if !is_known {
             // Only now: refused modules leave nothing behind.
             artifacts.save(&runtime.calls, sha256, &code);
+        }
+        // Only now: wasmtime has seen that the types are the contract's.
+        if let Prepared::Component { direct, .. } = &mut prepared {
+            *direct = DirectCode::new(&runtime.calls, artifacts, sha256, bytes);
         }
         Ok(Self::described(sha256, description, prepared, needs))
     }
@@ -148,7 +161,7 @@ impl Prepared {
                 Self::Core { pre: linked.map_err(unreadable)?, fuel, script: None }
             }
             Code::Component(component) => {
-                Self::Component { pre: component::link(sandbox, component)?, fuel }
+                Self::Component { pre: component::link(sandbox, component)?, direct: None, fuel }
             }
         })
     }

@@ -5,6 +5,7 @@ mod cache;
 mod capabilities;
 mod component;
 mod deploy;
+mod direct;
 mod dry_run;
 mod guards;
 mod hostile;

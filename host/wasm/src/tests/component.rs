@@ -8,7 +8,7 @@ use super::world::{World, escaped, publish, publish_with, queue, vhost};
 use crate::{DeployRequest, Destinations, LimitOverrides, LogLevel};
 
 /// The types of the contract, imported, with names for the exports' types.
-const TYPES: &str = r#"
+pub(super) const TYPES: &str = r#"
   (type $types-type (instance
     (type $v (variant (case "absent") (case "boolean" bool) (case "integer" s64)
       (case "double" f64) (case "text" string) (case "bytes" (list u8))
@@ -35,7 +35,7 @@ const TYPES: &str = r#"
   (alias export $types "exchange" (type $exchange))
   (alias export $types "destination" (type $destination))"#;
 
-const LIFTED: &str = r#"
+pub(super) const LIFTED: &str = r#"
   (type $told (result (error string)))
   (func (export "describe") (result $description)
     (canon lift (core func $i "describe") (memory (core memory $i "memory")) (realloc (core func $i "realloc"))))
@@ -321,7 +321,7 @@ fn a_list_that_is_small_in_the_guest_and_large_in_the_host() {
          i32.const {ANSWER}"
     );
     let repeated = repeated.with("(global $at (mut i32) (i32.const 0))");
-    check(&repeated, FailureCause::BadAnswer, "too much data");
+    check(&repeated, FailureCause::BadAnswer, "300000000 bytes, at most 65536");
     let names = answering(&words(&[1, 8192, 57_000, 1, 8192, 57_000]), 2);
     check(&names, FailureCause::BadAnswer, "114000 bytes, at most 65536");
 }
