@@ -8,7 +8,7 @@ use wasmtime::InstancePre;
 use crate::artifact::Artifacts;
 use crate::capability::{Capabilities, Capability};
 use crate::code::Code;
-use crate::component::{self, DirectCode, RoutePre};
+use crate::component::{self, ComponentInstance, DirectCode, RoutePre};
 use crate::core_checks;
 use crate::describe::Description;
 use crate::engine::{Runtime, Sandbox};
@@ -78,8 +78,13 @@ impl RouteModule {
             artifacts.save(&runtime.calls, sha256, &code);
         }
         // Only now: wasmtime has seen that the types are the contract's.
-        if let Prepared::Component { direct, .. } = &mut prepared {
-            *direct = DirectCode::new(&runtime.calls, artifacts, sha256, bytes);
+        if let Prepared::Component { pre, direct, fuel } = &mut prepared {
+            let code = DirectCode::new(&runtime.calls, artifacts, sha256, bytes);
+            *direct = code.filter(|code| {
+                let ticker = Arc::clone(&runtime.ticker);
+                let live = ComponentInstance::new(pre, Some(code), *fuel, terms, ticker);
+                live.is_ok_and(|mut live| live.describe().is_ok_and(|same| same == description))
+            });
         }
         Ok(Self::described(sha256, description, prepared, needs))
     }
