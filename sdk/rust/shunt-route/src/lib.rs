@@ -43,6 +43,8 @@ extern crate alloc;
 extern crate self as shunt_route;
 
 mod binding;
+#[cfg(any(test, target_family = "wasm"))]
+mod compare;
 mod cursor;
 mod destinations;
 mod exchange;
