@@ -80,7 +80,7 @@ impl ShardThread {
         let broker = context.broker.clone();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
-            .on_thread_park(move || broker.settle_log())
+            .on_thread_park(move || broker.settle_log(id))
             .build()?;
         let thread =
             std::thread::Builder::new().name(format!("shard-{}", id.0)).spawn(move || {

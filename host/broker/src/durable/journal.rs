@@ -96,6 +96,11 @@ impl Journal {
             && self.others.is_empty()
     }
 
+    /// Whether it holds only what nobody waits for: what was settled, and what was handed out.
+    pub(crate) fn is_unwanted(&self) -> bool {
+        self.pending.is_empty() && self.others.is_empty()
+    }
+
     /// Whether messages wait for their position.
     pub(crate) fn has_messages(&self) -> bool {
         !self.pending.is_empty()

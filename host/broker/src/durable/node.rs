@@ -32,6 +32,8 @@ pub(crate) struct MessageLog {
     durable: AtomicU64,
     /// The first position that each shard waits for; above all if none.
     awaited: OnceLock<Box<[AtomicU64]>>,
+    /// Whether each shard has yet to have written what it journalled.
+    owing: OnceLock<Box<[AtomicBool]>>,
     pages: PageRequests,
     budget: Mutex<MemoryBudget>,
     /// Grows with each change of the budget, so that shards see it without the lock.
@@ -72,14 +74,30 @@ impl Broker {
         let _ = self.messages().log.set(log);
         let nothing = (0..self.shard_count()).map(|_| AtomicU64::new(u64::MAX));
         let _ = self.messages().awaited.set(nothing.collect());
+        let nothing = (0..self.shard_count()).map(|_| AtomicBool::new(false));
+        let _ = self.messages().owing.set(nothing.collect());
     }
 
-    /// Has what shards have journalled written, by this thread or the log's own, whichever is sooner
-    /// done. For a shard's thread that has nothing else to do.
-    pub fn settle_log(&self) {
-        if let Some(log) = self.message_log() {
+    /// Has what the shard has journalled written, by this thread or the log's own, whichever is sooner
+    /// done. For the shard's thread when it has nothing else to do. What other shards journalled is
+    /// theirs to see to: they would only have to be woken to hear of it.
+    pub fn settle_log(&self, shard: ShardId) {
+        if let (Some(log), Some(owing)) = (self.message_log(), self.owing(shard))
+            && owing.swap(false, Ordering::Relaxed)
+        {
             log.settle();
         }
+    }
+
+    /// The shard's thread will settle what the shard has journalled.
+    pub(crate) fn owe_log(&self, shard: ShardId) {
+        if let Some(owing) = self.owing(shard) {
+            owing.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn owing(&self, shard: ShardId) -> Option<&AtomicBool> {
+        self.messages().owing.get()?.get(usize::from(shard.0))
     }
 
     /// The log said how far it is on disk; on the log's own thread.
@@ -149,6 +167,10 @@ impl Broker {
             then(Err("the log of messages has failed".to_owned()));
         } else {
             waiters.waiting.push((position, then));
+            drop(waiters);
+            if let Some(log) = self.message_log() {
+                log.hasten();
+            }
         }
     }
 

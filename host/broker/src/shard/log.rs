@@ -19,6 +19,10 @@ use crate::shard::Task;
 /// How often this shard may find other work while the log's thread sleeps.
 const OWING_MAX: u32 = 8;
 
+/// How often to look whether what nobody waits for was written with something that somebody does. It is
+/// written within two looks; a crash forgets settlements of so long, whose messages come again.
+const UNWANTED_LOOK_MS: u64 = 5;
+
 /// Publishers that wait: the token of each publish, and where its answer goes.
 type Waiting = Vec<(u64, Arc<dyn ConfirmSink>)>;
 
@@ -42,8 +46,19 @@ pub(super) struct ShardLog {
     reclaimed_at: u32,
     /// The position of the last batch that was handed to the log.
     last_position: u64,
+    /// What nobody waits for, as long as it may not be on disk.
+    unwanted: Option<Unwanted>,
     /// The segment that is being made empty, if one is.
     pub(super) evacuation: Option<Evacuating>,
+}
+
+/// Records that nobody waits for.
+#[derive(Clone, Copy)]
+struct Unwanted {
+    look_at_ms: u64,
+    /// The position that is to be on disk by then.
+    by_then: u64,
+    last: u64,
 }
 
 impl Shard {
@@ -111,14 +126,17 @@ impl Shard {
         }
         let broker = self.broker.clone();
         let Some(log) = broker.message_log() else { return };
+        let unwanted = self.log.settles && self.log.waiting.is_empty();
+        let unwanted = unwanted && self.log.journal.is_unwanted();
         let batch = self.log.journal.batch();
         let appended = {
             // Held until the new bytes are counted: a segment must not look dead meanwhile.
             let mut usage = broker.usage();
             let positions = self.log.journal.positions();
-            let appended = match self.log.settles {
-                true => log.append_owing(&batch, positions),
-                false => log.append(&batch, positions),
+            let appended = match (self.log.settles, unwanted) {
+                (_, true) => log.append_unwanted(&batch, positions),
+                (true, _) => log.append_owing(&batch, positions),
+                (false, _) => log.append(&batch, positions),
             };
             match appended {
                 Ok(_) => self.place(&mut usage),
@@ -128,6 +146,7 @@ impl Shard {
             appended
         };
         self.log.journal.give_back(batch);
+        self.broker.owe_log(self.id);
         if self.log.segment > self.log.reclaimed_at {
             // Space is made as fast as it is taken.
             self.log.reclaimed_at = self.log.segment;
@@ -137,6 +156,9 @@ impl Shard {
         match appended {
             Ok(position) => {
                 self.log.last_position = position.0;
+                if unwanted {
+                    self.write_in_time(position.0);
+                }
                 if !waiting.is_empty() {
                     let is_first = self.log.unsynced.is_empty();
                     self.log.unsynced.push_back((position.0, waiting));
@@ -149,6 +171,39 @@ impl Shard {
             Err(_) => answer(waiting, false),
         }
         self.wake_log_in_time();
+    }
+
+    /// What nobody waits for is written soon, even if nothing follows.
+    fn write_in_time(&mut self, position: u64) {
+        if let Some(unwanted) = &mut self.log.unwanted {
+            unwanted.last = position;
+            return;
+        }
+        let look_at_ms = self.now_ms + UNWANTED_LOOK_MS;
+        self.log.unwanted = Some(Unwanted { look_at_ms, by_then: position, last: position });
+        self.broker.inbox(self.id).nudge();
+    }
+
+    /// When [`Shard::hasten_log`] wants to be called.
+    pub(super) fn log_deadline_ms(&self) -> Option<u64> {
+        self.log.unwanted.map(|unwanted| unwanted.look_at_ms)
+    }
+
+    /// Has what nobody waits for written when its time is over.
+    pub(super) fn hasten_log(&mut self) {
+        let now_ms = self.now_ms;
+        let due = self.log.unwanted.take_if(|unwanted| unwanted.look_at_ms <= now_ms);
+        let (Some(Unwanted { by_then, last, .. }), Some(log)) = (due, self.broker.message_log())
+        else {
+            return;
+        };
+        let durable = self.broker.durable_log_position();
+        if durable < by_then {
+            log.hasten();
+        } else if durable < last {
+            let look_at_ms = now_ms + UNWANTED_LOOK_MS;
+            self.log.unwanted = Some(Unwanted { look_at_ms, by_then: last, last });
+        }
     }
 
     /// From now on, this shard's thread calls [`Broker::settle_log`] whenever it has nothing to do.

@@ -365,12 +365,14 @@ impl Shard {
 
     /// When [`Shard::run_deadlines`] wants to be called next; Unix milliseconds.
     pub fn next_deadline_ms(&self) -> Option<u64> {
-        self.deadlines.first().map(|(at, _)| *at)
+        let queue = self.deadlines.first().map(|(at, _)| *at);
+        queue.into_iter().chain(self.log_deadline_ms()).min()
     }
 
     /// Expires messages and queues whose time is over.
     pub fn run_deadlines(&mut self) {
         self.tick();
+        self.hasten_log();
         while let Some(&(at, index)) = self.deadlines.first()
             && at <= self.now_ms
         {

@@ -26,6 +26,17 @@ const QUICK_SYNC: Duration = Duration::from_micros(500);
 /// Bytes that a thread writes in the place of the log's own.
 const SETTLED_BYTES_MAX: u64 = 256 * 1024;
 
+/// Who sees to it that what is appended is written.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Urgency {
+    /// The log: its thread is woken if it sleeps.
+    Now,
+    /// The caller, soon.
+    Owed,
+    /// Whoever appends next: nobody waits for this.
+    Later,
+}
+
 /// A log of records in segments, shared by all threads. Dropping the last reference writes what
 /// was appended, then ends its thread.
 #[derive(Debug)]
@@ -118,7 +129,7 @@ impl SegmentLog {
         batch: &Batch,
         positions: &mut Vec<RecordPosition>,
     ) -> Result<Position, AppendError> {
-        self.append_and(batch, positions, true)
+        self.append_and(batch, positions, Urgency::Now)
     }
 
     /// As [`SegmentLog::append`], but a thread that sleeps is not woken for it: the caller sees to
@@ -129,14 +140,25 @@ impl SegmentLog {
         batch: &Batch,
         positions: &mut Vec<RecordPosition>,
     ) -> Result<Position, AppendError> {
-        self.append_and(batch, positions, false)
+        self.append_and(batch, positions, Urgency::Owed)
+    }
+
+    /// As [`SegmentLog::append_owing`], but nobody waits for these records: they are written with
+    /// what is appended next in one of the other ways, or after [`SegmentLog::hasten`]. To sync for
+    /// them alone would only hold up who does wait.
+    pub fn append_unwanted(
+        &self,
+        batch: &Batch,
+        positions: &mut Vec<RecordPosition>,
+    ) -> Result<Position, AppendError> {
+        self.append_and(batch, positions, Urgency::Later)
     }
 
     fn append_and(
         &self,
         batch: &Batch,
         positions: &mut Vec<RecordPosition>,
-        wakes: bool,
+        urgency: Urgency,
     ) -> Result<Position, AppendError> {
         batch.check()?;
         let copy = (batch.size() > COPY_SIZE_MAX).then(|| {
@@ -151,11 +173,12 @@ impl SegmentLog {
         if batch.is_empty() {
             return Ok(state.waiting.appended());
         }
-        let placed = state.waiting.append(batch, copy, &self.shared.spares)?;
+        let is_wanted = urgency != Urgency::Later;
+        let placed = state.waiting.append(batch, copy, is_wanted, &self.shared.spares)?;
         self.shared.unsynced.store(state.waiting.unsynced(), Ordering::Relaxed);
-        if wakes {
+        if urgency == Urgency::Now {
             self.shared.wake(state);
-        } else if state.asleep {
+        } else if state.asleep && state.waiting.has_group() {
             self.shared.owed.store(true, Ordering::Relaxed);
         }
         let mut offset = placed.offset;
@@ -205,6 +228,7 @@ impl SegmentLog {
     /// durable. One that can't be taken away stays, and is tried again with the next call.
     pub fn remove_through(&self, number: u32) {
         let mut state = self.shared.state();
+        state.waiting.hasten();
         state.waiting.remove_through(number);
         self.shared.wake(state);
     }
@@ -218,6 +242,14 @@ impl SegmentLog {
     pub fn wake(&self) {
         if self.is_owing() {
             self.shared.wake(self.shared.state());
+        }
+    }
+
+    /// Has what was appended as unwanted written.
+    pub fn hasten(&self) {
+        let mut state = self.shared.state();
+        if state.waiting.hasten() {
+            self.shared.wake(state);
         }
     }
 
@@ -264,7 +296,11 @@ impl SegmentLog {
 
 impl Drop for SegmentLog {
     fn drop(&mut self) {
-        self.shared.state().closing = true;
+        {
+            let mut state = self.shared.state();
+            state.closing = true;
+            state.waiting.hasten();
+        }
         self.shared.wake.notify_one();
         let thread = self.thread.take();
         // Whoever is told an outcome may have held the last reference, on that very thread.

@@ -203,6 +203,35 @@ fn what_is_owed_is_written_by_whoever_settles_it_and_never_forgotten() {
 }
 
 #[test]
+fn what_nobody_waits_for_is_written_with_what_follows_or_when_asked() {
+    let disk = FaultyDisk::new(1);
+    let (log, told, _) = start(disk.clone());
+    let unwanted = |payload: &[u8]| {
+        log.append_unwanted(&batch(&[payload]), &mut Vec::new()).unwrap()
+    };
+    unwanted(b"first");
+    assert!(!log.is_owing(), "nobody is to see to it");
+    log.settle();
+    log.wake();
+    assert!(told.recv_timeout(std::time::Duration::from_millis(50)).is_err());
+    let (second, _) = append(&log, &[b"second"]);
+    assert!(matches!(told.recv().unwrap(), SyncOutcome::Durable(at) if at == second), "at once");
+    let third = unwanted(b"third");
+    log.hasten();
+    wait_for(&told, third);
+    let fourth = unwanted(b"fourth");
+    log.remove_through(1);
+    wait_for(&told, fourth);
+    // What is much does not wait.
+    let fifth = unwanted(&[0; 70_000]);
+    log.settle();
+    wait_for(&told, fifth);
+    unwanted(b"sixth");
+    drop(log);
+    assert_eq!(start(disk).2.len(), 6, "the last one when the log ended");
+}
+
+#[test]
 fn a_log_that_is_dropped_on_a_full_disk_confirms_nothing_more() {
     let disk = FaultyDisk::new(1);
     let (log, told, _) = start(disk.clone());

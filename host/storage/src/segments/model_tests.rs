@@ -151,7 +151,11 @@ impl Life {
             records.push((kind, head, body));
         }
         let mut positions = Vec::new();
-        match self.log.append(&batch, &mut positions) {
+        let appended = match random.below(4) {
+            0 => self.log.append_unwanted(&batch, &mut positions),
+            _ => self.log.append(&batch, &mut positions),
+        };
+        match appended {
             Ok(position) => {
                 assert_eq!(positions.len(), records.len());
                 let segment = positions[0].segment;
@@ -311,6 +315,7 @@ fn live(life: &mut Life, model: &mut Model, disk: &FaultyDisk, random: &mut Rand
         }
     }
     if random.below(3) == 0 {
+        life.log.hasten();
         loop {
             match life.turn(model) {
                 Turn::Done => {}
@@ -366,6 +371,7 @@ fn a_flipped_bit_hides_one_record_and_is_told() {
             life.append(&mut model, &mut random);
             life.turn(&mut model);
         }
+        life.log.hasten();
         while let Turn::Done = life.turn(&mut model) {}
         life.log.syncer().close();
 
@@ -403,6 +409,7 @@ fn a_flipped_bit_hides_one_record_and_is_told() {
         model.entries.retain(|entry| is_in(entry, &found));
         let mut life = Life::start(writer, &model);
         life.append(&mut model, &mut random);
+        life.log.hasten();
         while let Turn::Done = life.turn(&mut model) {}
         for entry in &model.entries {
             match life.log.read(entry.at) {

@@ -17,6 +17,8 @@ use crate::segments::{RecordPosition, SegmentInfo, SegmentLogOptions};
 
 /// Largest size of a file, since a position's offset has 32 bits.
 pub(super) const SEGMENT_SIZE_MAX: u64 = u32::MAX as u64;
+/// Bytes that nobody waits for, above which they are written all the same.
+const UNWANTED_SIZE_MAX: u64 = 64 * 1024;
 /// What the log itself may add to a batch in a segment of its own.
 const OVERHEAD_MAX: u64 = (HEADER_SIZE + 4 * RECORD_OVERHEAD) as u64;
 
@@ -34,6 +36,8 @@ pub(super) struct Waiting {
     sealed: VecDeque<Arc<Group>>,
     /// What is being collected.
     open: Option<Group>,
+    /// Whether somebody waits for what is being collected. If not, it goes with what comes next.
+    open_is_wanted: bool,
     /// Bytes of all these groups.
     unsynced: u64,
     /// Segments to be taken away, each as soon as so much is durable.
@@ -95,17 +99,19 @@ impl Waiting {
             durable: Position(0),
             sealed: VecDeque::new(),
             open: None,
+            open_is_wanted: false,
             unsynced: 0,
             removals: VecDeque::new(),
         }
     }
 
     /// Takes the batch's records. `copy` is a copy of the batch's bytes, which saves another
-    /// one under the lock.
+    /// one under the lock; `is_wanted` says whether anybody waits for them.
     pub(super) fn append(
         &mut self,
         batch: &Batch,
         copy: Option<Vec<u8>>,
+        is_wanted: bool,
         spares: &Spares,
     ) -> Result<Placed, AppendError> {
         let size = batch.size() as u64;
@@ -128,6 +134,7 @@ impl Waiting {
         self.appended.0 += batch.len() as u64;
         if let Some(open) = &mut self.open {
             open.last = self.appended;
+            self.open_is_wanted |= is_wanted || open.size > UNWANTED_SIZE_MAX;
         }
         Ok(Placed { segment, offset, position: self.appended })
     }
@@ -142,9 +149,14 @@ impl Waiting {
         self.appended
     }
 
+    /// Has what waits written, though nobody waited for it; answers whether that is news.
+    pub(super) fn hasten(&mut self) -> bool {
+        self.open.is_some() && !std::mem::replace(&mut self.open_is_wanted, true)
+    }
+
     /// The group to be written now; the same one until it is durable.
     pub(super) fn first_group(&mut self) -> Option<Arc<Group>> {
-        if self.sealed.is_empty() {
+        if self.sealed.is_empty() && self.open_is_wanted {
             self.seal();
         }
         self.sealed.front().cloned()
@@ -165,7 +177,7 @@ impl Waiting {
 
     /// Whether there is a group to be written.
     pub(super) fn has_group(&self) -> bool {
-        self.open.is_some() || !self.sealed.is_empty()
+        self.open_is_wanted || !self.sealed.is_empty()
     }
 
     /// Where the record is.
@@ -253,6 +265,7 @@ impl Waiting {
 
     fn seal(&mut self) {
         self.sealed.extend(self.open.take().map(Arc::new));
+        self.open_is_wanted = false;
     }
 
     /// Adds a record of the log itself.
