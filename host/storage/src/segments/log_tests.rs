@@ -206,9 +206,8 @@ fn what_is_owed_is_written_by_whoever_settles_it_and_never_forgotten() {
 fn what_nobody_waits_for_is_written_with_what_follows_or_when_asked() {
     let disk = FaultyDisk::new(1);
     let (log, told, _) = start(disk.clone());
-    let unwanted = |payload: &[u8]| {
-        log.append_unwanted(&batch(&[payload]), &mut Vec::new()).unwrap()
-    };
+    let unwanted =
+        |payload: &[u8]| log.append_unwanted(&batch(&[payload]), &mut Vec::new()).unwrap();
     unwanted(b"first");
     assert!(!log.is_owing(), "nobody is to see to it");
     log.settle();
