@@ -292,3 +292,18 @@ fn a_fetch_comes_behind_the_consumers_and_after_what_expired() {
         client.cancel(&tag).unwrap();
     }
 }
+
+#[test]
+fn what_lives_for_no_time_is_delivered_once() {
+    let (_node, mut client) = start(&[]);
+    client.consume("q", Consume::default()).unwrap();
+    let props = Props::new().text("expiration", "0");
+    for _ in 0..20 {
+        client.publish("", "q", &props, b"now").unwrap();
+        let got = client.delivery().unwrap();
+        assert!(!got.redelivered);
+        client.reject(got.delivery_tag, true).unwrap();
+    }
+    client.sync().unwrap();
+    assert_eq!(client.receive_within(Duration::from_millis(200)).unwrap(), None);
+}
