@@ -6,7 +6,7 @@
 //! not at all, in whatever order; some of the changes of names since the folder's last sync
 //! have happened.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -41,11 +41,12 @@ struct State {
     synced_names: BTreeMap<String, FileKey>,
     /// What was done to names since.
     name_changes: Vec<NameChange>,
-    files: HashMap<FileKey, Content>,
+    /// In order, so that a seed says which of them a crash hits how.
+    files: BTreeMap<FileKey, Content>,
     next_key: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct FileKey(u64);
 
 #[derive(Clone, Debug)]
@@ -78,7 +79,7 @@ impl FaultyDisk {
             names: BTreeMap::new(),
             synced_names: BTreeMap::new(),
             name_changes: Vec::new(),
-            files: HashMap::new(),
+            files: BTreeMap::new(),
             next_key: 0,
         })))
     }
