@@ -144,6 +144,49 @@ fn choices_are_frozen() {
     assert_eq!(slots, [4, 4, 4, 4, 5, 5, 5, 4, 5, 5, 5, 5]);
 }
 
+/// To the last bit, at both ends and among ten thousand in between.
+#[test]
+fn the_logarithm_is_frozen() {
+    let all = [0, u64::MAX].into_iter().chain((0..10_000).map(scramble));
+    let digest = all.fold(0, |digest, bits| scramble(digest ^ exponential(bits).to_bits()));
+    assert_eq!(digest, 0xf671_2053_2b3e_e79f);
+}
+
+#[test]
+fn among_equals_the_greatest_number_wins_as_in_the_draw() {
+    for count in 2..=16 {
+        let child = |slot| Child {
+            slot: slot as u8,
+            seed: scramble(slot),
+            weight: 7,
+            inverse_weight: 1.0 / 7.0,
+            node: Node::leaf(slot, &binding(queue(slot as u32), "7"), 7),
+        };
+        let branch = Branch { children: (0..count).map(child).collect() };
+        let mut undecided = 0;
+        for key in (0..20_000).map(scramble) {
+            let drawn = branch.draw(key).unwrap().slot;
+            assert_eq!(branch.pick(key).unwrap().slot, drawn);
+            match branch.pick_even(key) {
+                Some(picked) => assert_eq!(picked.slot, drawn),
+                None => undecided += 1,
+            }
+        }
+        assert!(undecided < 20, "{undecided}");
+    }
+}
+
+#[test]
+fn equals_that_are_too_close_are_drawn_for() {
+    let child = |seed| {
+        let node = Node::leaf(seed, &binding(queue(0), "1"), 1);
+        Child { slot: 0, seed, weight: 1, inverse_weight: 1.0, node }
+    };
+    let branch = Branch { children: vec![child(5), child(5)] };
+    assert!(branch.pick_even(1).is_none());
+    assert!(std::ptr::eq(branch.pick(1).unwrap(), &branch.children[0]));
+}
+
 #[test]
 fn the_logarithm_is_one() {
     let mut worst: f64 = 0.0;
