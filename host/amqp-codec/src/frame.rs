@@ -23,7 +23,7 @@ pub(crate) const FRAME_HEADER_SIZE: usize = 7;
 /// Octets of a frame that are not payload.
 pub(crate) const FRAME_OVERHEAD: usize = FRAME_HEADER_SIZE + 1;
 /// The octet after the payload.
-pub(crate) const FRAME_END: u8 = 0xCE;
+pub const FRAME_END: u8 = 0xCE;
 
 /// What a frame carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -62,7 +62,7 @@ pub use content::{CLASS_BASIC, ContentHeader};
 pub use encode::{
     Output, put_content, put_deliver, put_get_ok, put_heartbeat, put_method, put_return,
 };
-pub use frame::{Frame, FrameError, FrameKind};
+pub use frame::{FRAME_END, Frame, FrameError, FrameKind};
 pub use method::{Method, MethodError};
 pub use protocol_header::{PROTOCOL_HEADER, ProtocolHeader};
-pub use publish::WholePublish;
+pub use publish::{PublishHead, PublishSizes, WholePublish};

@@ -19,14 +19,8 @@ const IMMEDIATE: u8 = 0b10;
 /// A publish without `immediate`, its body in at most one frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WholePublish<'a> {
-    /// The channel of all its frames.
-    pub channel: u16,
-    /// Exchange and routing key.
-    pub names: Names<'a>,
-    /// Whether it comes back when no queue takes it.
-    pub mandatory: bool,
-    /// Property flags and properties, not validated.
-    pub properties: &'a [u8],
+    /// What stands before the body.
+    pub head: PublishHead<'a>,
     /// The whole body.
     pub body: &'a [u8],
 }
@@ -36,55 +30,105 @@ impl<'a> WholePublish<'a> {
     /// something else stands there, or not all of it has come.
     #[inline]
     pub fn parse(bytes: &'a [u8], frame_max: u32) -> Option<(Self, usize)> {
-        const ID: [u8; 4] = {
-            let [c0, c1] = BasicPublish::ID.class.to_be_bytes();
-            let [m0, m1] = BasicPublish::ID.method.to_be_bytes();
-            [c0, c1, m0, m1]
-        };
-        let (channel, method, rest) = cut(bytes, FrameKind::Method, frame_max)?;
-        if !method.starts_with(&ID) {
-            return None;
-        }
-        let (names, &[bits]) = method.get(BEFORE_NAMES..)?.split_last_chunk()?;
-        if bits & IMMEDIATE != 0 {
-            return None;
-        }
-        let names = Names::new(names)?;
-
-        let (header_channel, header, rest) = cut(rest, FrameKind::Header, frame_max)?;
-        let (fixed, properties) = header.split_first_chunk::<CONTENT_HEADER_FIXED>()?;
-        let [c0, c1, _, _, size @ ..] = *fixed;
-        if header_channel != channel || u16::from_be_bytes([c0, c1]) != CLASS_BASIC {
-            return None;
-        }
-        let size = u64::from_be_bytes(size);
+        let (head, size, rest) = head(bytes, frame_max)?;
         let (body, rest) = if size == 0 {
             (&[][..], rest)
         } else {
             let (body_channel, body, rest) = cut(rest, FrameKind::Body, frame_max)?;
-            if body_channel != channel || body.len() as u64 != size {
+            if body_channel != head.channel || body.len() as u64 != size {
                 return None;
             }
             (body, rest)
         };
-        let mandatory = bits & MANDATORY != 0;
-        let publish = Self { channel, names, mandatory, properties, body };
-        Some((publish, bytes.len() - rest.len()))
+        Some((Self { head, body }, bytes.len() - rest.len()))
     }
+}
+
+/// What stands before the body of a [`WholePublish`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PublishHead<'a> {
+    /// The channel of all its frames.
+    pub channel: u16,
+    /// Exchange and routing key.
+    pub names: Names<'a>,
+    /// Whether it comes back when no queue takes it.
+    pub mandatory: bool,
+    /// Property flags and properties, not validated.
+    pub properties: &'a [u8],
+}
+
+/// How the bytes of a publish are divided whose body is under way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PublishSizes {
+    /// Bytes before the body, the header of its frame included.
+    pub head: usize,
+    /// Bytes of the body; the octet that ends a frame follows.
+    pub body: usize,
+}
+
+impl<'a> PublishHead<'a> {
+    /// Reads what stands before the body of a publish in one piece, be the body there or not.
+    /// `None` where something else stands there, or not all of the head has come, or there is no
+    /// body.
+    pub fn parse(bytes: &'a [u8], frame_max: u32) -> Option<(Self, PublishSizes)> {
+        let (head, size, rest) = head(bytes, frame_max)?;
+        let (octet, channel, body, rest) = cut_header(rest, frame_max)?;
+        let is_whole = octet == FrameKind::Body.octet() && channel == head.channel;
+        if !is_whole || size == 0 || body as u64 != size {
+            return None;
+        }
+        Some((head, PublishSizes { head: bytes.len() - rest.len(), body }))
+    }
+}
+
+/// The method and the content header of a publish, the size of its body, and what follows.
+#[inline(always)]
+fn head(bytes: &[u8], frame_max: u32) -> Option<(PublishHead<'_>, u64, &[u8])> {
+    const ID: [u8; 4] = {
+        let [c0, c1] = BasicPublish::ID.class.to_be_bytes();
+        let [m0, m1] = BasicPublish::ID.method.to_be_bytes();
+        [c0, c1, m0, m1]
+    };
+    let (channel, method, rest) = cut(bytes, FrameKind::Method, frame_max)?;
+    if !method.starts_with(&ID) {
+        return None;
+    }
+    let (names, &[bits]) = method.get(BEFORE_NAMES..)?.split_last_chunk()?;
+    if bits & IMMEDIATE != 0 {
+        return None;
+    }
+    let names = Names::new(names)?;
+
+    let (header_channel, header, rest) = cut(rest, FrameKind::Header, frame_max)?;
+    let (fixed, properties) = header.split_first_chunk::<CONTENT_HEADER_FIXED>()?;
+    let [c0, c1, _, _, size @ ..] = *fixed;
+    if header_channel != channel || u16::from_be_bytes([c0, c1]) != CLASS_BASIC {
+        return None;
+    }
+    let mandatory = bits & MANDATORY != 0;
+    Some((PublishHead { channel, names, mandatory, properties }, u64::from_be_bytes(size), rest))
+}
+
+/// The header of a frame: its kind, its channel, the size of its payload, what follows.
+#[inline(always)]
+fn cut_header(bytes: &[u8], frame_max: u32) -> Option<(u8, u16, usize, &[u8])> {
+    let (head, rest) = bytes.split_first_chunk::<FRAME_HEADER_SIZE>()?;
+    let [octet, c0, c1, s0, s1, s2, s3] = *head;
+    let size = u32::from_be_bytes([s0, s1, s2, s3]) as usize;
+    let fits = size <= (frame_max as usize).saturating_sub(FRAME_OVERHEAD);
+    fits.then_some((octet, u16::from_be_bytes([c0, c1]), size, rest))
 }
 
 /// A frame of one kind: its channel, its payload, what follows.
 #[inline(always)]
 fn cut(bytes: &[u8], kind: FrameKind, frame_max: u32) -> Option<(u16, &[u8], &[u8])> {
-    let (head, rest) = bytes.split_first_chunk::<FRAME_HEADER_SIZE>()?;
-    let [octet, c0, c1, s0, s1, s2, s3] = *head;
-    let size = u32::from_be_bytes([s0, s1, s2, s3]) as usize;
-    if octet != kind.octet() || size > (frame_max as usize).saturating_sub(FRAME_OVERHEAD) {
+    let (octet, channel, size, rest) = cut_header(bytes, frame_max)?;
+    if octet != kind.octet() {
         return None;
     }
     let (payload, rest) = rest.split_at_checked(size)?;
     let (&end, rest) = rest.split_first()?;
-    (end == FRAME_END).then_some((u16::from_be_bytes([c0, c1]), payload, rest))
+    (end == FRAME_END).then_some((channel, payload, rest))
 }
 
 #[cfg(test)]
@@ -145,11 +189,23 @@ mod tests {
     #[track_caller]
     fn check(bytes: &[u8]) {
         let found = WholePublish::parse(bytes, FRAME_MAX).map(|(publish, size)| {
-            let (exchange, key) = (publish.names.exchange(), publish.names.routing_key());
-            let (properties, body) = (publish.properties.to_vec(), publish.body.to_vec());
-            (exchange.to_owned(), key.to_owned(), publish.mandatory, properties, body, size)
+            let WholePublish { head, body } = publish;
+            let (exchange, key) = (head.names.exchange(), head.names.routing_key());
+            let (properties, body) = (head.properties.to_vec(), body.to_vec());
+            (exchange.to_owned(), key.to_owned(), head.mandatory, properties, body, size)
         });
         assert_eq!(found, by_frames(bytes));
+        if let Some((publish, size)) = WholePublish::parse(bytes, FRAME_MAX)
+            && !publish.body.is_empty()
+        {
+            // Known from the head on, and not before.
+            let sizes =
+                PublishSizes { head: size - publish.body.len() - 1, body: publish.body.len() };
+            for end in 0..=size {
+                let found = PublishHead::parse(&bytes[..end], FRAME_MAX);
+                assert_eq!(found, (end >= sizes.head).then_some((publish.head, sizes)));
+            }
+        }
     }
 
     proptest! {
@@ -184,7 +240,17 @@ mod tests {
             BasicPublish { exchange: "", routing_key: "q", mandatory: true, immediate: false };
         let bytes = publish(method, &[0, 0], &[1; 100], 100);
         let (found, size) = WholePublish::parse(&bytes, 108).unwrap();
-        assert_eq!((found.body.len(), size, found.mandatory), (100, bytes.len(), true));
+        assert_eq!((found.body.len(), size, found.head.mandatory), (100, bytes.len(), true));
         assert_eq!(WholePublish::parse(&bytes, 107), None);
+        assert!(PublishHead::parse(&bytes, 108).is_some());
+        assert_eq!(PublishHead::parse(&bytes, 107), None);
+    }
+
+    #[test]
+    fn a_head_whose_body_comes_in_parts_is_not_taken() {
+        let method =
+            BasicPublish { exchange: "", routing_key: "q", mandatory: false, immediate: false };
+        let bytes = publish(method, &[0, 0], &[1; 100], 60);
+        assert_eq!(PublishHead::parse(&bytes, FRAME_MAX), None);
     }
 }

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+#[path = "two_shards/long_bodies.rs"]
+mod long_bodies;
 mod world;
 
 use std::time::Duration;

@@ -70,7 +70,15 @@ pub const CONNECTION_OUTPUT_LOW: usize = 256 * 1024;
 pub const BODY_INLINE_MAX: usize = 4_096;
 /// Most bytes read from one socket before its messages are routed.
 pub const READ_BATCH_MAX: usize = 128 * 1024;
+/// Bodies of at least this many bytes are read from the socket to where they stay, if they are
+/// seen coming; of shorter ones many fit into one read, and to copy them costs less than to read
+/// each by itself.
+pub const LONG_BODY_MIN: usize = 32 * 1024;
+/// Bytes of long bodies that are read from one socket, one read after the other, before they are
+/// routed.
+pub const READ_ON_MAX: usize = 256 * 1024;
 
 const _: () = assert!(FRAME_MAX_MIN <= FRAME_MAX);
 const _: () = assert!(MESSAGE_SIZE_MAX <= MESSAGE_SIZE_HARD_MAX);
+const _: () = assert!(BODY_INLINE_MAX < LONG_BODY_MIN);
 const _: () = assert!(CONNECTION_OUTPUT_LOW < CONNECTION_OUTPUT_HIGH);

@@ -27,12 +27,14 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use shunt_amqp_codec::method::{ConnectionBlocked, ConnectionUnblocked};
-use shunt_amqp_codec::{Frame, FrameKind, Method, MethodError, WholePublish};
+use shunt_amqp_codec::{
+    FRAME_END, Frame, FrameKind, Method, MethodError, PublishHead, PublishSizes, WholePublish,
+};
 use shunt_auth::User;
 use shunt_broker::ports::ConfirmSink;
 use shunt_broker::{Actor, ConnectionId, ConnectionInfo, QueueEntry, Shard, Task, Topology, Vhost};
-use shunt_types::limits;
-use shunt_types::{AmqpError, MethodId, ReplyCode, ShardId};
+use shunt_types::limits::{self, LONG_BODY_MIN, READ_ON_MAX};
+use shunt_types::{AmqpError, MessageBody, MethodId, ReplyCode, ShardId};
 use tokio::net::TcpStream;
 
 use crate::admission::Admitted;
@@ -44,7 +46,7 @@ use crate::shard_thread::ShardContext;
 use crate::shared::Shared;
 use crate::writer::write_loop;
 use handshake::Addresses;
-use input::Input;
+use input::{Input, LongBody};
 use permissions::Permissions;
 use publish::Target;
 
@@ -178,20 +180,18 @@ impl Connection {
                     return Stop::Drop("the client did not answer connection.close".into());
                 }
             };
-            match read {
+            let count = match read {
                 Ok(0) => return Stop::Drop("client unexpectedly closed TCP connection".into()),
-                Ok(_) => {}
+                Ok(count) => count,
                 Err(error) => return Stop::Drop(error.to_string()),
-            }
+            };
             if self.vhost.is_deleted() && !self.is_closing {
                 let text = format!("vhost '{}' is deleted", self.vhost.name());
                 self.force_close(&text);
             }
             self.begin_batch();
-            let buffer = input.take();
             let received = self.counts.total();
-            let (consumed, stop) = self.act_on(&buffer).await;
-            input.give_back(buffer, consumed);
+            let stop = self.act_on_input(input, count).await;
             let has_published = self.counts.total() != received;
             if self.timeout_shortest_ms < look_for_ms {
                 look_for_ms = self.timeout_shortest_ms;
@@ -249,27 +249,78 @@ impl Connection {
         }
     }
 
-    /// Acts on every complete frame; answers how many bytes they took.
-    async fn act_on(&mut self, bytes: &[u8]) -> (usize, Option<Stop>) {
-        let mut consumed = 0;
+    /// Acts on `count` bytes that were read, and goes on reading where long bodies are sure to be
+    /// there already: to wake other shards for each of them costs too much.
+    async fn act_on_input(&mut self, input: &mut Input, count: usize) -> Option<Stop> {
+        let mut read = count;
+        loop {
+            if input.is_body_there() {
+                let (mut buffer, body) = (input.take(), input.take_body());
+                let last_body = body.as_ref().map_or(0, |body| body.bytes.len());
+                let consumed = body.map_or(0, |body| self.act_on_long_body(&mut buffer, body));
+                let acted = self.act_on(&buffer, consumed, last_body).await;
+                input.give_back(buffer, acted.consumed);
+                if acted.stop.is_some() {
+                    return acted.stop;
+                }
+                match acted.awaited {
+                    Some(sizes) => input.await_body(sizes),
+                    None => input.expect_long_body(acted.last_body >= LONG_BODY_MIN),
+                }
+            }
+            if read >= READ_ON_MAX || self.is_closing {
+                return None;
+            }
+            match input.read_on() {
+                Some(count) => read += count,
+                None => return None,
+            }
+        }
+    }
+
+    /// Publishes a body that was read to where it stays, while what stands before it and behind it
+    /// is in `buffer`. Answers how many bytes of that it took: none where it has to be read frame
+    /// by frame after all, for which the buffer gets the body.
+    fn act_on_long_body(&mut self, buffer: &mut Vec<u8>, body: LongBody) -> usize {
+        let LongBody { bytes, sizes } = body;
+        if buffer.get(sizes.head) == Some(&FRAME_END)
+            && let Some((head, _)) = PublishHead::parse(buffer, self.shared.frame_max.get())
+            && let Some(channel) = self.takes_whole(&head, bytes.len())
+        {
+            self.publish_whole(&head, MessageBody::Shared(bytes.into()), channel);
+            return sizes.head + 1;
+        }
+        buffer.splice(sizes.head..sizes.head, bytes);
+        0
+    }
+
+    /// Acts on every complete frame behind the `consumed` bytes; the body of `last_body` bytes
+    /// was in those.
+    async fn act_on(&mut self, bytes: &[u8], mut consumed: usize, mut last_body: usize) -> Acted {
         let frame_max = self.shared.frame_max.get();
         loop {
-            if let Some((publish, size)) = WholePublish::parse(&bytes[consumed..], frame_max)
-                && !self.is_closing
-                && let Some(published) = self.publish_whole(&publish)
+            let rest = &bytes[consumed..];
+            if let Some((WholePublish { head, body }, size)) = WholePublish::parse(rest, frame_max)
+                && let Some(channel) = self.takes_whole(&head, body.len())
             {
                 consumed += size;
-                if let Err(error) = published {
-                    self.fail(publish.channel, error, publish::METHOD);
-                }
+                last_body = body.len();
+                self.publish_whole(&head, MessageBody::Borrowed(body), channel);
                 continue;
             }
+            if let Some((head, sizes)) = PublishHead::parse(rest, frame_max)
+                && sizes.body >= LONG_BODY_MIN
+                && rest.len() <= sizes.head + sizes.body
+                && self.takes_whole(&head, sizes.body).is_some()
+            {
+                return Acted { consumed, last_body, awaited: Some(sizes), stop: None };
+            }
             match Frame::parse(&bytes[consumed..], frame_max) {
-                Ok(None) => return (consumed, None),
+                Ok(None) => return Acted { consumed, last_body, awaited: None, stop: None },
                 Ok(Some((frame, size))) => {
                     consumed += size;
                     if let Err(stop) = self.act_on_frame(frame).await {
-                        return (consumed, Some(stop));
+                        return Acted { consumed, last_body, awaited: None, stop: Some(stop) };
                     }
                 }
                 Err(error) => {
@@ -278,7 +329,7 @@ impl Connection {
                     if !self.is_closing {
                         self.fail(0, AmqpError::from(error), MethodId::default());
                     }
-                    return (consumed, None);
+                    return Acted { consumed, last_body, awaited: None, stop: None };
                 }
             }
         }
@@ -418,6 +469,17 @@ impl Connection {
         self.begin_batch();
         Ok(())
     }
+}
+
+/// What was done with bytes that came.
+struct Acted {
+    /// How many of them need not be kept.
+    consumed: usize,
+    /// The size of the last body that came in one piece.
+    last_body: usize,
+    /// The rest begins with a publish whose long body is under way.
+    awaited: Option<PublishSizes>,
+    stop: Option<Stop>,
 }
 
 /// Why a method was not carried out.

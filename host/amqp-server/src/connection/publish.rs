@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use shunt_amqp_codec::method::BasicPublish;
-use shunt_amqp_codec::{Frame, FrameKind, WholePublish, put_return};
+use shunt_amqp_codec::{Frame, FrameKind, PublishHead, put_return};
 use shunt_auth::TopicPermission;
 use shunt_broker::ports::ConfirmSink;
 use shunt_broker::{
@@ -118,33 +118,46 @@ impl Connection {
         }
     }
 
-    /// A publish that came in one piece; `None` where it has to be read frame by frame: the
-    /// channel is not open for it, or keeps what is published.
+    /// Whether a publish in one piece is taken so: on which channel, and whether it is to be
+    /// confirmed. `None` where it has to be read frame by frame: the channel is not open for it,
+    /// or keeps what is published.
     #[inline]
-    pub(super) fn publish_whole(
-        &mut self,
-        publish: &WholePublish<'_>,
-    ) -> Option<Result<(), AmqpError>> {
-        let channel = self.channels.get(&publish.channel)?;
+    pub(super) fn takes_whole(
+        &self,
+        head: &PublishHead<'_>,
+        body_size: usize,
+    ) -> Option<(Rc<ChannelShared>, bool)> {
+        let channel = self.channels.get(&head.channel)?;
         let confirming = match channel.mode {
             Mode::Plain => false,
             Mode::Confirm => true,
             Mode::Transaction(_) => return None,
         };
-        let too_large = publish.body.len() as u64 > self.context.settings.message_size_max;
-        if channel.is_closing || channel.content.is_expected() || too_large {
+        let too_large = body_size as u64 > self.context.settings.message_size_max;
+        if self.is_closing || channel.is_closing || channel.content.is_expected() || too_large {
             return None;
         }
-        let shared = channel.shared.clone();
-        let body = MessageBody::Borrowed(publish.body);
-        let message = Message::of_names(publish.names, publish.properties, body);
+        Some((channel.shared.clone(), confirming))
+    }
+
+    /// Publishes what came in one piece.
+    #[inline]
+    pub(super) fn publish_whole(
+        &mut self,
+        head: &PublishHead<'_>,
+        body: MessageBody<'_>,
+        (channel, confirming): (Rc<ChannelShared>, bool),
+    ) {
+        let message = Message::of_names(head.names, head.properties, body);
         let published = message.map_err(refusal).and_then(|message| {
-            self.find_target(publish.names.exchange())?;
+            self.find_target(head.names.exchange())?;
             self.check_routing_keys(&message)?;
-            let message = self.check_claims(publish.channel, message)?;
-            self.publish_on(&shared, message, publish.mandatory, confirming)
+            let message = self.check_claims(head.channel, message)?;
+            self.publish_on(&channel, message, head.mandatory, confirming)
         });
-        Some(published)
+        if let Err(error) = published {
+            self.fail(head.channel, error, METHOD);
+        }
     }
 
     /// A message is complete.

@@ -121,6 +121,20 @@ pub(crate) fn stats(broker: &Broker, queue: QueueId) -> QueueStats {
     told.recv_timeout(PATIENCE).unwrap().unwrap()
 }
 
+/// The frames of a publish to that queue, on channel 1.
+pub(crate) fn publish_bytes(queue: &str, body: &str) -> Vec<u8> {
+    publish(queue, body, false, &Properties::default())
+}
+
+fn publish(queue: &str, body: &str, mandatory: bool, properties: &Properties) -> Vec<u8> {
+    let message = Message::build("", queue, properties, body.as_bytes()).unwrap();
+    let publish = BasicPublish { exchange: "", routing_key: queue, mandatory, immediate: false };
+    let mut bytes = Vec::new();
+    put_method(&mut bytes, 1, publish);
+    put_content(&mut bytes, 1, FRAME_MAX, &message);
+    bytes
+}
+
 /// A connection with one channel.
 pub(crate) struct Client {
     stream: TcpStream,
@@ -209,13 +223,12 @@ impl Client {
         mandatory: bool,
         properties: &Properties,
     ) -> std::io::Result<()> {
-        let message = Message::build("", queue, properties, body.as_bytes()).unwrap();
-        let publish =
-            BasicPublish { exchange: "", routing_key: queue, mandatory, immediate: false };
-        let mut bytes = Vec::new();
-        put_method(&mut bytes, 1, publish);
-        put_content(&mut bytes, 1, FRAME_MAX, &message);
-        self.stream.write_all(&bytes)
+        self.stream.write_all(&publish(queue, body, mandatory, properties))
+    }
+
+    /// Sends bytes, which may be a part of a frame.
+    pub(crate) fn write(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).unwrap();
     }
 
     /// The next method, which `pick` knows.
@@ -228,6 +241,12 @@ impl Client {
     pub(crate) fn body(&mut self) -> String {
         self.payload(FrameKind::Header);
         String::from_utf8(self.payload(FrameKind::Body)).unwrap()
+    }
+
+    /// The content that comes next, which has no body.
+    pub(crate) fn empty_body(&mut self) -> String {
+        self.payload(FrameKind::Header);
+        String::new()
     }
 
     fn payload(&mut self, kind: FrameKind) -> Vec<u8> {
