@@ -102,15 +102,20 @@ impl<K: Hash + Eq + Clone, V: Clone> Map<K, V> {
         K: Borrow<Q>,
         Q: Eq + ?Sized,
     {
+        self.entry(hash, key).map(|entry| &entry.value)
+    }
+
+    fn entry<Q>(&self, hash: u32, key: &Q) -> Option<&Entry<K, V>>
+    where
+        K: Borrow<Q>,
+        Q: Eq + ?Sized,
+    {
         let mut slot = &self.root;
         let mut path = hash;
         loop {
             match slot {
                 Slot::Empty => return None,
-                Slot::Leaf(entries) => {
-                    let entry = entries.iter().find(|entry| entry.is(hash, key))?;
-                    return Some(&entry.value);
-                }
+                Slot::Leaf(entries) => return entries.iter().find(|entry| entry.is(hash, key)),
                 Slot::Branch(slots) => {
                     slot = &slots[path as usize % BRANCH_SLOTS];
                     path >>= BRANCH_BITS;
@@ -179,6 +184,32 @@ impl<K: Hash + Eq + Clone, V: Clone> Map<K, V> {
                 self.insert(K::from(key), value);
             }
         }
+    }
+
+    /// As [`Map::update`], keeping a clone of `key` itself, which may be shared.
+    pub fn update_shared(
+        &mut self,
+        key: &K,
+        default: impl FnOnce() -> V,
+        change: impl FnOnce(&mut V),
+    ) {
+        match self.get_mut(key) {
+            Some(value) => change(value),
+            None => {
+                let mut value = default();
+                change(&mut value);
+                self.insert(key.clone(), value);
+            }
+        }
+    }
+
+    /// The key as it is kept.
+    pub fn kept_key<Q>(&self, key: &Q) -> Option<&K>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.entry(hash(key), key).map(|entry| &entry.key)
     }
 
     /// Takes a key out and answers its value.

@@ -158,7 +158,10 @@ impl<'a> TableRef<'a> {
 
     /// An owned copy.
     pub fn to_owned(self) -> FieldTable {
-        FieldTable(self.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect())
+        // Without room to grow: a binding keeps its arguments as long as it lives.
+        let mut fields = Vec::with_capacity(self.iter().count());
+        fields.extend(self.iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
+        FieldTable(fields)
     }
 }
 

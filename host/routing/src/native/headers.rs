@@ -51,8 +51,15 @@ struct Name {
     present: Rules,
 }
 
-/// Rules, each with how many bindings made it: bindings may differ in their keys alone.
-type Rules = Map<Arc<Rule>, u32>;
+/// Rules, each with how many bindings made it: bindings may differ in their keys alone. Most
+/// values have one rule, which then needs no map.
+#[derive(Clone, Default)]
+enum Rules {
+    #[default]
+    None,
+    One(Arc<Rule>, u32),
+    Many(Box<Map<Arc<Rule>, u32>>),
+}
 
 /// A binding as it is matched.
 #[derive(PartialEq, Eq, Hash)]
@@ -87,13 +94,13 @@ impl Matcher for HeadersMatcher {
                 self.everything.add(rule.destination);
             }
         } else if rule.any {
-            let rule = Arc::new(rule);
+            let rule = self.shared(rule);
             for pair in &rule.pairs {
-                self.change(pair, |rules| add(rules, &rule));
+                self.change(pair, |rules| rules.add(&rule));
             }
         } else if let Some(anchor) = self.anchor_of(&rule).or_else(|| self.rarest(&rule)) {
-            let rule = Arc::new(rule);
-            self.change(&rule.pairs[anchor], |rules| add(rules, &rule));
+            let rule = self.shared(rule);
+            self.change(&rule.pairs[anchor], |rules| rules.add(&rule));
         }
     }
 
@@ -105,10 +112,10 @@ impl Matcher for HeadersMatcher {
             }
         } else if rule.any {
             for pair in &rule.pairs {
-                self.change(pair, |rules| remove(rules, &rule));
+                self.change(pair, |rules| rules.remove(&rule));
             }
         } else if let Some(anchor) = self.anchor_of(&rule) {
-            self.change(&rule.pairs[anchor], |rules| remove(rules, &rule));
+            self.change(&rule.pairs[anchor], |rules| rules.remove(&rule));
         }
     }
 
@@ -156,28 +163,44 @@ impl HeadersMatcher {
         }
     }
 
+    /// The rule with the names and values that are kept already in the place of its own.
+    fn shared(&self, mut rule: Rule) -> Arc<Rule> {
+        for pair in &mut rule.pairs {
+            if let Some(name) = self.names.kept_key(&*pair.name) {
+                pair.name = Arc::clone(name);
+            }
+            let kept = self.names.get(&*pair.name);
+            if let Some(value) = &mut pair.value
+                && let Some(kept) = kept.and_then(|name| name.values.kept_key(&**value))
+            {
+                *value = Arc::clone(kept);
+            }
+        }
+        Arc::new(rule)
+    }
+
     /// The pair under which an `all` rule stands already.
     fn anchor_of(&self, rule: &Rule) -> Option<usize> {
-        let stands = |pair: &Pair| self.rules(pair).is_some_and(|rules| rules.contains_key(rule));
+        let stands = |pair: &Pair| self.rules(pair).is_some_and(|rules| rules.contains(rule));
         rule.pairs.iter().position(stands)
     }
 
     /// The pair under which the fewest rules stand: bindings that all ask for `type = order`, and
     /// each for a customer of its own, end up under the customers.
     fn rarest(&self, rule: &Rule) -> Option<usize> {
-        let len = |pair| self.rules(pair).map_or(0, Map::len);
+        let len = |pair| self.rules(pair).map_or(0, Rules::len);
         (0..rule.pairs.len()).min_by_key(|&index| len(&rule.pairs[index]))
     }
 
     /// Changes the rules under a pair, and clears away what that leaves empty.
     fn change(&mut self, pair: &Pair, change: impl FnOnce(&mut Rules)) {
         let mut is_empty = false;
-        self.names.update(&*pair.name, Name::default, |name| {
+        self.names.update_shared(&pair.name, Name::default, |name| {
             match &pair.value {
                 None => change(&mut name.present),
                 Some(value) => {
                     let mut is_empty = false;
-                    name.values.update(&**value, Rules::default, |rules| {
+                    name.values.update_shared(value, Rules::default, |rules| {
                         change(rules);
                         is_empty = rules.is_empty();
                     });
@@ -194,17 +217,69 @@ impl HeadersMatcher {
     }
 }
 
-fn add(rules: &mut Rules, rule: &Arc<Rule>) {
-    match rules.get_mut(&**rule) {
-        Some(count) => *count += 1,
-        None => drop(rules.insert(Arc::clone(rule), 1)),
+impl Rules {
+    fn is_empty(&self) -> bool {
+        self.len() == 0
     }
-}
 
-fn remove(rules: &mut Rules, rule: &Rule) {
-    match rules.get_mut(rule) {
-        Some(count) if *count > 1 => *count -= 1,
-        _ => drop(rules.remove(rule)),
+    fn len(&self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::One(..) => 1,
+            Self::Many(rules) => rules.len(),
+        }
+    }
+
+    fn contains(&self, rule: &Rule) -> bool {
+        match self {
+            Self::None => false,
+            Self::One(only, _) => **only == *rule,
+            Self::Many(rules) => rules.contains_key(rule),
+        }
+    }
+
+    fn count_mut(&mut self, rule: &Rule) -> Option<&mut u32> {
+        match self {
+            Self::None => None,
+            Self::One(only, count) => (**only == *rule).then_some(count),
+            Self::Many(rules) => rules.get_mut(rule),
+        }
+    }
+
+    fn add(&mut self, rule: &Arc<Rule>) {
+        if let Some(count) = self.count_mut(rule) {
+            *count += 1;
+            return;
+        }
+        match self {
+            Self::None => *self = Self::One(Arc::clone(rule), 1),
+            Self::One(only, count) => {
+                let rules = [(Arc::clone(only), *count), (Arc::clone(rule), 1)];
+                *self = Self::Many(Box::new(rules.into_iter().collect()));
+            }
+            Self::Many(rules) => drop(rules.insert(Arc::clone(rule), 1)),
+        }
+    }
+
+    fn remove(&mut self, rule: &Rule) {
+        match self.count_mut(rule) {
+            None => return,
+            Some(count) if *count > 1 => {
+                *count -= 1;
+                return;
+            }
+            Some(_) => {}
+        }
+        match self {
+            Self::None | Self::One(..) => *self = Self::None,
+            Self::Many(rules) => {
+                rules.remove(rule);
+                let only = if rules.len() == 1 { rules.iter().next() } else { None };
+                if let Some((rule, count)) = only {
+                    *self = Self::One(Arc::clone(rule), *count);
+                }
+            }
+        }
     }
 }
 
@@ -300,12 +375,17 @@ impl<'a> Sent<'a> {
 
     /// Appends the destinations of the rules found under the header `hit` that match the message.
     fn append_matching(&self, rules: &Rules, hit: &str, destinations: &mut Vec<Destination>) {
-        for (rule, _) in rules {
+        let mut look_at = |rule: &Rule| {
             let matches = rule.any
                 || rule.pairs.iter().all(|pair| &*pair.name == hit || self.satisfies(pair));
             if matches {
                 destinations.push(rule.destination);
             }
+        };
+        match rules {
+            Rules::None => {}
+            Rules::One(rule, _) => look_at(rule),
+            Rules::Many(rules) => rules.iter().for_each(|(rule, _)| look_at(rule)),
         }
     }
 

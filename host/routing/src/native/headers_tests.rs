@@ -141,6 +141,22 @@ fn unbinding_one_of_two_keeps_the_other() {
 }
 
 #[test]
+fn names_and_values_are_kept_once() {
+    let mut matcher = HeadersMatcher::default();
+    for n in 0..3 {
+        matcher.bind(&binding_with(queue(n), "", &[("a", "1".into())]));
+    }
+    let (name, values) = matcher.names.iter().next().unwrap();
+    let (value, rules) = values.values.iter().next().unwrap();
+    let Rules::Many(rules) = rules else { panic!("three rules stand under one pair") };
+    assert_eq!(rules.len(), 3);
+    for (rule, _) in rules.iter() {
+        assert!(Arc::ptr_eq(&rule.pairs[0].name, name));
+        assert!(rule.pairs[0].value.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, value)));
+    }
+}
+
+#[test]
 fn rules_stand_under_their_rarest_pair() {
     let mut matcher = HeadersMatcher::default();
     for n in 0..1000i64 {
@@ -151,7 +167,7 @@ fn rules_stand_under_their_rarest_pair() {
         name: "type".into(),
         value: Some(comparable(ValueRef::LongString(b"order")).as_slice().into()),
     };
-    assert!(matcher.rules(&common).map_or(0, Map::len) <= 1);
+    assert!(matcher.rules(&common).map_or(0, Rules::len) <= 1);
 }
 
 /// The rules of RabbitMQ, written down once more and simply.
