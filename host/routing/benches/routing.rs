@@ -197,6 +197,7 @@ fn new_binding(n: usize, key: String, arguments: FieldTable) -> Arc<Binding> {
         destination_name: format!("queue-{n}").into(),
         key: key.into(),
         arguments: Arc::new(arguments),
+        sequence: 0,
     })
 }
 

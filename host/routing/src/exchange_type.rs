@@ -20,7 +20,7 @@ pub enum Destination {
 
 /// One binding of an exchange. Two bindings are the same when destination, key and arguments are
 /// (AMQP 0-9-1 `queue.bind`; RabbitMQ).
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Binding {
     /// Where it leads.
     pub destination: Destination,
@@ -30,6 +30,18 @@ pub struct Binding {
     pub key: Arc<str>,
     /// The binding's arguments.
     pub arguments: Arc<FieldTable>,
+    /// Its place in the order of binding, for listings; it tells no binding from another.
+    pub sequence: u64,
+}
+
+impl PartialEq for Binding {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { destination, destination_name, key, arguments, sequence: _ } = self;
+        *destination == other.destination
+            && *destination_name == other.destination_name
+            && *key == other.key
+            && *arguments == other.arguments
+    }
 }
 
 /// An exchange as it is being declared: what a type validates and builds a [`Matcher`] from.

@@ -41,6 +41,7 @@ pub(crate) fn binding_with(
         destination_name: name.into(),
         key: key.into(),
         arguments: Arc::new(table(arguments)),
+        sequence: 0,
     })
 }
 

@@ -211,6 +211,7 @@ fn exchange(kind: &dyn ExchangeType, vhost: &VhostName, route: Option<&str>) -> 
             destination_name: format!("queue-{slot}").into(),
             key: key.into(),
             arguments: Arc::default(),
+            sequence: 0,
         });
         matcher.validate_binding(&binding).unwrap();
         matcher.bind(&binding);

@@ -415,7 +415,13 @@ mod tests {
         let guards = guards(&[("a", "keys orders.#"), ("b", "queues eu*")]).unwrap();
         let binding = |destination, name: &str, key: &str| {
             let (destination_name, key) = (name.into(), key.into());
-            Arc::new(Binding { destination, destination_name, key, arguments: Arc::default() })
+            Arc::new(Binding {
+                destination,
+                destination_name,
+                key,
+                arguments: Arc::default(),
+                sequence: 0,
+            })
         };
         let queue = crate::tests::queue(0);
         let exchange = Destination::Exchange(shunt_types::ExchangeId(1));

@@ -60,6 +60,7 @@ mod tests {
             destination_name: "x".into(),
             key: n.to_string().into(),
             arguments: Arc::default(),
+            sequence: 0,
         })
     }
 

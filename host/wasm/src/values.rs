@@ -131,6 +131,7 @@ mod tests {
             destination_name: "q".into(),
             key: "k".into(),
             arguments: Arc::default(),
+            sequence: 0,
         };
         let bytes = written(|out| put_binding(out, &binding).unwrap());
         assert_eq!(bytes, b"\x94\xa5queue\xa1q\xa1k\x80");

@@ -39,7 +39,7 @@ impl Broker {
         check_ends(&definition)?;
         loop {
             let topology = self.find_vhost(vhost)?.topology();
-            let binding = Arc::new(resolved(&topology, actor.connection, &definition)?);
+            let binding = resolved(&topology, actor.connection, &definition)?;
             let source = topology.find_exchange(definition.source.as_str())?;
             // A route may be asked here, so no lock is held.
             source.matcher.validate_binding(&binding).map_err(|reason| {
@@ -57,9 +57,9 @@ impl Broker {
                 // Deleted and declared anew meanwhile.
                 continue;
             }
-            if !state.insert_binding(vhost, &definition, binding.clone())? {
+            let Some(binding) = state.insert_binding(vhost, &definition, binding)? else {
                 return Ok(Position::default());
-            }
+            };
             self.tell_binding("binding.created", actor, vhost.as_str(), &definition);
             let position = self
                 .log_binding(&now, definition, |vhost, binding| Command::Bind { vhost, binding });
@@ -127,7 +127,7 @@ impl Broker {
         let mut views: Vec<_> = default.into_iter().flat_map(implicit).collect();
         views.sort_by(|a, b| a.destination.as_str().cmp(b.destination.as_str()));
         let mut explicit: Vec<_> = entry.bindings().collect();
-        explicit.sort_by_key(|(source, binding)| (*source, binding.sequence));
+        explicit.sort_by_key(|(source, entry)| (*source, entry.0.sequence));
         views.extend(explicit.into_iter().map(|(source, binding)| view(source, binding)));
         views
     }
@@ -146,23 +146,24 @@ impl Broker {
 }
 
 impl State {
-    /// Takes a binding in; whether it is new.
+    /// Takes a binding in, at the end of the order; answers it as it is kept, if it is new.
     pub(crate) fn insert_binding(
         &mut self,
         vhost: &VhostName,
         definition: &BindingDefinition,
-        binding: Arc<Binding>,
-    ) -> Result<bool, AmqpError> {
-        let sequence = self.next_binding;
+        mut binding: Binding,
+    ) -> Result<Option<Arc<Binding>>, AmqpError> {
+        binding.sequence = self.next_binding;
         self.next_binding += 1;
+        let binding = Arc::new(binding);
         let state = self.vhost(vhost)?;
         let name = &definition.source;
         let source = state.exchanges.get(name).map(|exchange| exchange.id).ok_or_else(|| {
             AmqpError::not_found(format!("no exchange '{name}' in vhost '{vhost}'"))
         })?;
-        let entry = BindingEntry { binding: binding.clone(), sequence };
+        let entry = BindingEntry(binding.clone());
         if !state.from.entry(source).or_default().insert(entry.clone()) {
-            return Ok(false);
+            return Ok(None);
         }
         state.to.entry(binding.destination).or_default().insert((source, entry));
         state.edit(|_, topology| {
@@ -172,7 +173,7 @@ impl State {
                 topology.put_exchange(Arc::new(exchange));
             }
         });
-        Ok(true)
+        Ok(Some(binding))
     }
 }
 
@@ -189,7 +190,7 @@ impl VhostState {
 impl BindingEntry {
     /// What to look for in a set; its sequence doesn't count.
     pub(super) fn wanted(binding: Binding) -> Self {
-        Self { binding: Arc::new(binding), sequence: 0 }
+        Self(Arc::new(binding))
     }
 }
 
@@ -239,6 +240,7 @@ pub(super) fn resolved(
         destination_name,
         key: definition.key.clone(),
         arguments: arguments.clone(),
+        sequence: 0,
     })
 }
 
@@ -248,8 +250,8 @@ fn view(source: &ExchangeName, entry: &BindingEntry) -> BindingView {
     BindingView {
         source: source.clone(),
         destination: entry.to(),
-        key: entry.binding.key.clone(),
-        arguments: entry.binding.arguments.clone(),
+        key: entry.0.key.clone(),
+        arguments: entry.0.arguments.clone(),
     }
 }
 

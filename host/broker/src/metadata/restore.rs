@@ -1,7 +1,5 @@
 //! From the log back to the state, and from the state to a snapshot of the log.
 
-use std::sync::Arc;
-
 use shunt_types::{AmqpError, ExchangeName, VhostName};
 
 use super::bindings::resolved;
@@ -89,7 +87,7 @@ impl Broker {
             }
             Command::Bind { vhost, binding } => {
                 let topology = self.find_vhost(&vhost)?.topology();
-                let resolved = Arc::new(resolved(&topology, None, &binding)?);
+                let resolved = resolved(&topology, None, &binding)?;
                 let mut state = self.state().lock();
                 state.insert_binding(&vhost, &binding, resolved).map(|_| ())
             }
@@ -164,7 +162,7 @@ impl VhostState {
         }
         let kept = |entry: &BindingEntry| topology.keeps_bindings_to(&entry.to());
         let mut bindings: Vec<_> = self.bindings().filter(|(_, entry)| kept(entry)).collect();
-        bindings.sort_by_key(|(_, entry)| entry.sequence);
+        bindings.sort_by_key(|(_, entry)| entry.0.sequence);
         for (source, entry) in bindings {
             let binding = entry.definition(source);
             commands.push(Command::Bind { vhost: vhost.clone(), binding });

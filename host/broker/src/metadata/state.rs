@@ -39,26 +39,22 @@ pub(crate) struct ExchangeState {
 
 /// A binding as a member of a set: the same when destination, key and arguments are.
 #[derive(Clone)]
-pub(crate) struct BindingEntry {
-    pub(crate) binding: Arc<Binding>,
-    /// Its place in the order of binding, which a snapshot keeps: exchange types may ask it.
-    pub(crate) sequence: u64,
-}
+pub(crate) struct BindingEntry(pub(crate) Arc<Binding>);
 
 impl Hash for BindingEntry {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        self.binding.destination.hash(state);
-        self.binding.key.hash(state);
+        self.0.destination.hash(state);
+        self.0.key.hash(state);
         // Equal arguments have the same number of fields, whatever their order.
-        self.binding.arguments.len().hash(state);
+        self.0.arguments.len().hash(state);
     }
 }
 
 impl PartialEq for BindingEntry {
     fn eq(&self, other: &Self) -> bool {
-        self.binding.destination == other.binding.destination
-            && self.binding.key == other.binding.key
-            && self.binding.arguments.is_equivalent(&other.binding.arguments)
+        self.0.destination == other.0.destination
+            && self.0.key == other.0.key
+            && self.0.arguments.is_equivalent(&other.0.arguments)
     }
 }
 
@@ -67,8 +63,8 @@ impl Eq for BindingEntry {}
 impl BindingEntry {
     /// Where it leads, by name.
     pub(crate) fn to(&self) -> DestinationName {
-        let name = self.binding.destination_name.clone();
-        match self.binding.destination {
+        let name = self.0.destination_name.clone();
+        match self.0.destination {
             Destination::Queue(_) => DestinationName::Queue(QueueName::of_shared(name)),
             Destination::Exchange(_) => DestinationName::Exchange(ExchangeName::of_shared(name)),
         }
@@ -79,8 +75,8 @@ impl BindingEntry {
         BindingDefinition {
             source: source.clone(),
             destination: self.to(),
-            key: self.binding.key.clone(),
-            arguments: self.binding.arguments.clone(),
+            key: self.0.key.clone(),
+            arguments: self.0.arguments.clone(),
         }
     }
 }
@@ -132,15 +128,15 @@ impl VhostState {
         if bindings.is_empty() {
             self.from.remove(&source);
         }
-        if let Some(to) = self.to.get_mut(&binding.binding.destination) {
+        if let Some(to) = self.to.get_mut(&binding.0.destination) {
             to.remove(&(source, binding.clone()));
             if to.is_empty() {
-                self.to.remove(&binding.binding.destination);
+                self.to.remove(&binding.0.destination);
             }
         }
         if let Some(exchange) = topology.exchanges_by_id.get(&source) {
             let mut exchange = exchange.edited();
-            exchange.matcher.unbind(&binding.binding);
+            exchange.matcher.unbind(&binding.0);
             topology.put_exchange(Arc::new(exchange));
         }
         true
@@ -180,7 +176,7 @@ impl VhostState {
             let Some(exchange) = self.exchanges.remove(&name) else { continue };
             self.names.remove(&exchange.id);
             for entry in self.from.remove(&exchange.id).into_iter().flatten() {
-                let destination = entry.binding.destination;
+                let destination = entry.0.destination;
                 gone.bindings.push(entry.definition(&name));
                 if let Some(to) = self.to.get_mut(&destination) {
                     to.remove(&(exchange.id, entry));

@@ -147,6 +147,7 @@ fn matched(mut matcher: Box<dyn Matcher>, count: usize) -> Box<dyn FnMut()> {
             destination_name: format!("queue-{n}").into(),
             key: key.into(),
             arguments: Arc::new([header].into_iter().collect()),
+            sequence: 0,
         });
         matcher.validate_binding(&binding).unwrap();
         matcher.bind(&binding);

@@ -182,6 +182,7 @@ impl RoutesPort for RegistryPort {
                     destination_name: binding.destination.into(),
                     key: binding.key.into(),
                     arguments: Arc::new(binding.arguments),
+                    sequence: index as u64,
                 })
             })
             .collect();

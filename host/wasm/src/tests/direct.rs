@@ -232,8 +232,7 @@ proptest! {
             destination: if n % 2 == 0 { queue(1) } else { Destination::Exchange(ExchangeId(1)) },
             destination_name: format!("queue {n}").into(),
             key: key.as_str().into(),
-            arguments: Arc::new(table.clone()),
-        })).collect();
+            arguments: Arc::new(table.clone()), sequence: 0 })).collect();
         pair.say(|live| live.check_binding(&bindings[0]));
         pair.say(|live| live.bindings(&bindings));
         let fields = ["routing_key", "headers", "headers.a", "headers.b", "body_size", "priority"];

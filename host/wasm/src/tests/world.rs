@@ -227,7 +227,13 @@ pub(crate) fn queue(slot: u32) -> Destination {
 
 pub(super) fn binding(destination: Destination, name: &str) -> Arc<Binding> {
     let arguments = Arc::default();
-    Arc::new(Binding { destination, destination_name: name.into(), key: "k".into(), arguments })
+    Arc::new(Binding {
+        destination,
+        destination_name: name.into(),
+        key: "k".into(),
+        arguments,
+        sequence: 0,
+    })
 }
 
 pub(super) fn bindings() -> Vec<Arc<Binding>> {

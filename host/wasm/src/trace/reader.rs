@@ -161,6 +161,7 @@ impl<'a> TraceReader<'a> {
                 destination_name: cursor.text()?.into(),
                 key: cursor.text()?.into(),
                 arguments: Arc::new(cursor.table()?),
+                sequence: index.into(),
             }));
         }
         let record = &start[..start.len() - cursor.0.len()];

@@ -56,6 +56,7 @@ impl Checker<'_> {
             destination_name: destination.as_str().into(),
             key: key.clone(),
             arguments: arguments.clone(),
+            sequence: 0,
         };
         let existing = topology.and_then(|topology| topology.find_exchange(source.as_str()).ok());
         match (planned, existing) {

@@ -222,6 +222,7 @@ fn binding(index: u32, fields: &BindingFields) -> anyhow::Result<Arc<Binding>> {
         destination_name: name.as_str().into(),
         key: key.as_str().into(),
         arguments: Arc::new(table(arguments, "arguments")?),
+        sequence: 0,
     }))
 }
 
