@@ -232,7 +232,9 @@ proptest! {
             destination: if n % 2 == 0 { queue(1) } else { Destination::Exchange(ExchangeId(1)) },
             destination_name: format!("queue {n}").into(),
             key: key.as_str().into(),
-            arguments: Arc::new(table.clone()), sequence: 0 })).collect();
+            arguments: Arc::new(table.clone()),
+            sequence: n as u64,
+        })).collect();
         pair.say(|live| live.check_binding(&bindings[0]));
         pair.say(|live| live.bindings(&bindings));
         let fields = ["routing_key", "headers", "headers.a", "headers.b", "body_size", "priority"];
