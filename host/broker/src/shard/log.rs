@@ -23,6 +23,10 @@ const OWING_MAX: u32 = 8;
 /// written within two looks; a crash forgets settlements of so long, whose messages come again.
 const UNWANTED_LOOK_MS: u64 = 5;
 
+/// Segments that are begun before this shard looks for space by itself. Sooner than the node's own
+/// look, it would copy what is about to go anyway.
+const SEGMENTS_PER_RECLAIM: u32 = 4;
+
 /// Publishers that wait: the token of each publish, and where its answer goes.
 type Waiting = Vec<(u64, Arc<dyn ConfirmSink>)>;
 
@@ -147,8 +151,8 @@ impl Shard {
         };
         self.log.journal.give_back(batch);
         self.broker.owe_log(self.id);
-        if self.log.segment > self.log.reclaimed_at {
-            // Space is made as fast as it is taken.
+        if self.log.segment >= self.log.reclaimed_at + SEGMENTS_PER_RECLAIM {
+            // Space is made as fast as it is taken, however short segments are.
             self.log.reclaimed_at = self.log.segment;
             self.reclaim();
         }
