@@ -19,8 +19,8 @@ use crate::shard::Task;
 /// How often this shard may find other work while the log's thread sleeps.
 const OWING_MAX: u32 = 8;
 
-/// How often to look whether what nobody waits for was written with something that somebody does. It is
-/// written within two looks; a crash forgets settlements of so long, whose messages come again.
+/// How often to look whether what nobody waits for was synced with something that somebody does. It is
+/// synced within two looks; the loss of power forgets settlements of so long, whose messages come again.
 const UNWANTED_LOOK_MS: u64 = 5;
 
 /// Segments that are begun before this shard looks for space by itself. Sooner than the node's own
@@ -161,7 +161,7 @@ impl Shard {
             Ok(position) => {
                 self.log.last_position = position.0;
                 if unwanted {
-                    self.write_in_time(position.0);
+                    self.sync_in_time(position.0);
                 }
                 if !waiting.is_empty() {
                     let is_first = self.log.unsynced.is_empty();
@@ -177,8 +177,8 @@ impl Shard {
         self.wake_log_in_time();
     }
 
-    /// What nobody waits for is written soon, even if nothing follows.
-    fn write_in_time(&mut self, position: u64) {
+    /// What nobody waits for is synced soon, even if nothing follows.
+    fn sync_in_time(&mut self, position: u64) {
         if let Some(unwanted) = &mut self.log.unwanted {
             unwanted.last = position;
             return;
@@ -193,7 +193,7 @@ impl Shard {
         self.log.unwanted.map(|unwanted| unwanted.look_at_ms)
     }
 
-    /// Has what nobody waits for written when its time is over.
+    /// Has what nobody waits for synced when its time is over.
     pub(super) fn hasten_log(&mut self) {
         let now_ms = self.now_ms;
         let due = self.log.unwanted.take_if(|unwanted| unwanted.look_at_ms <= now_ms);

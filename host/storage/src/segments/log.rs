@@ -33,7 +33,7 @@ enum Urgency {
     Now,
     /// The caller, soon.
     Owed,
-    /// Whoever appends next: nobody waits for this.
+    /// As [`Urgency::Owed`], and synced with what comes next: nobody waits for this.
     Later,
 }
 
@@ -143,9 +143,10 @@ impl SegmentLog {
         self.append_and(batch, positions, Urgency::Owed)
     }
 
-    /// As [`SegmentLog::append_owing`], but nobody waits for these records: they are written with
-    /// what is appended next in one of the other ways, or after [`SegmentLog::hasten`]. To sync for
-    /// them alone would only hold up who does wait.
+    /// As [`SegmentLog::append_owing`], but nobody waits for these records: they are written, so that
+    /// the end of the process takes none of them, and synced with what is appended next in one of
+    /// the other ways, or after [`SegmentLog::hasten`]. To sync for them alone would only hold up
+    /// who does wait.
     pub fn append_unwanted(
         &self,
         batch: &Batch,
@@ -178,7 +179,7 @@ impl SegmentLog {
         self.shared.unsynced.store(state.waiting.unsynced(), Ordering::Relaxed);
         if urgency == Urgency::Now {
             self.shared.wake(state);
-        } else if state.asleep && state.waiting.has_group() {
+        } else if state.asleep {
             self.shared.owed.store(true, Ordering::Relaxed);
         }
         let mut offset = placed.offset;
@@ -245,7 +246,7 @@ impl SegmentLog {
         }
     }
 
-    /// Has what was appended as unwanted written.
+    /// Has what was appended as unwanted synced.
     pub fn hasten(&self) {
         let mut state = self.shared.state();
         if state.waiting.hasten() {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 
+use super::sync::Turn;
 use super::*;
 use crate::record::{KIND_MAX, RECORD_SIZE_MAX, SPLIT_KIND_MIN};
 use crate::{AppendError, Batch, Disk, Faults, FaultyDisk, FolderDisk, Position, SyncOutcome};
@@ -203,15 +204,13 @@ fn what_is_owed_is_written_by_whoever_settles_it_and_never_forgotten() {
 }
 
 #[test]
-fn what_nobody_waits_for_is_written_with_what_follows_or_when_asked() {
+fn what_nobody_waits_for_is_synced_with_what_follows_or_when_asked() {
     let disk = FaultyDisk::new(1);
     let (log, told, _) = start(disk.clone());
     let unwanted =
         |payload: &[u8]| log.append_unwanted(&batch(&[payload]), &mut Vec::new()).unwrap();
     unwanted(b"first");
-    assert!(!log.is_owing(), "nobody is to see to it");
     log.settle();
-    log.wake();
     assert!(told.recv_timeout(std::time::Duration::from_millis(50)).is_err());
     let (second, _) = append(&log, &[b"second"]);
     assert!(matches!(told.recv().unwrap(), SyncOutcome::Durable(at) if at == second), "at once");
@@ -228,6 +227,34 @@ fn what_nobody_waits_for_is_written_with_what_follows_or_when_asked() {
     unwanted(b"sixth");
     drop(log);
     assert_eq!(start(disk).2.len(), 6, "the last one when the log ended");
+}
+
+#[test]
+fn what_nobody_waits_for_outlives_the_process() {
+    let place = tempfile::tempdir().unwrap();
+    let disk = FolderDisk::open(place.path()).unwrap();
+    let options = SegmentLogOptions { segment_size: 300, ..OPTIONS };
+    let (writer, _) = SegmentWriter::open(Arc::new(disk), options, &mut |_, _, _| {}).unwrap();
+    let log = SegmentLog::without_thread(writer, |_| {});
+    let mut payloads = Vec::new();
+    for number in 0..40_u8 {
+        let payload = [number; 25];
+        payloads.push(payload.to_vec());
+        match number % 8 {
+            0 => append(&log, &[&payload]).0,
+            _ => log.append_unwanted(&batch(&[&payload]), &mut Vec::new()).unwrap(),
+        };
+        while let Turn::Done = log.syncer().turn() {}
+        // What the kernel has outlives the process.
+        let copy = tempfile::tempdir().unwrap();
+        for entry in std::fs::read_dir(place.path()).unwrap() {
+            let path = entry.unwrap().path();
+            std::fs::copy(&path, copy.path().join(path.file_name().unwrap())).unwrap();
+        }
+        let (_, _, found) = start(FolderDisk::open(copy.path()).unwrap());
+        let found: Vec<_> = found.into_iter().map(|(_, payload)| payload).collect();
+        assert_eq!(found, payloads);
+    }
 }
 
 #[test]

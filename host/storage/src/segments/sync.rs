@@ -50,7 +50,7 @@ impl Syncer {
         }
     }
 
-    /// Writes one group, or takes one segment away.
+    /// Writes one group, or what nobody waits for, or takes one segment away.
     pub(super) fn turn(&mut self) -> Turn {
         let mut state = self.shared.state();
         let group_first = self.removed_last && state.waiting.has_group();
@@ -59,7 +59,15 @@ impl Syncer {
             return self.remove(number);
         }
         let group = state.waiting.first_group();
+        let unwritten = if group.is_none() { state.waiting.take_unwritten() } else { None };
         drop(state);
+        if let Some(unwritten) = unwritten {
+            if self.writer.write_ahead(&unwritten).is_err() {
+                // It is written and synced as a group then, which is tried until it succeeds.
+                self.shared.state().waiting.hasten();
+            }
+            return Turn::Done;
+        }
         if self.writer.is_shrinking() && (group.is_none() || !self.removed_last) {
             // Room is what a group that found none waits for.
             self.writer.shrink(self.told_trouble);

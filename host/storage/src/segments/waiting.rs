@@ -36,8 +36,11 @@ pub(super) struct Waiting {
     sealed: VecDeque<Arc<Group>>,
     /// What is being collected.
     open: Option<Group>,
-    /// Whether somebody waits for what is being collected. If not, it goes with what comes next.
+    /// Whether somebody waits for what is being collected. If not, it is written, and synced with
+    /// what comes next.
     open_is_wanted: bool,
+    /// Bytes of what is being collected that are written already.
+    open_written: u64,
     /// Bytes of all these groups.
     unsynced: u64,
     /// Segments to be taken away, each as soon as so much is durable.
@@ -60,6 +63,15 @@ struct Chunk {
     offset: u64,
     /// Shared with those who read from it; added to while nobody does.
     bytes: Arc<Vec<u8>>,
+}
+
+/// A part of a group, to be written without a sync.
+#[derive(Debug)]
+pub(super) struct Unwritten {
+    pub(super) segment: u32,
+    pub(super) offset: u64,
+    /// Each with the index where it begins.
+    parts: Vec<(Arc<Vec<u8>>, usize)>,
 }
 
 #[derive(Debug)]
@@ -100,6 +112,7 @@ impl Waiting {
             sealed: VecDeque::new(),
             open: None,
             open_is_wanted: false,
+            open_written: 0,
             unsynced: 0,
             removals: VecDeque::new(),
         }
@@ -149,7 +162,7 @@ impl Waiting {
         self.appended
     }
 
-    /// Has what waits written, though nobody waited for it; answers whether that is news.
+    /// Has what waits synced, though nobody waited for it; answers whether that is news.
     pub(super) fn hasten(&mut self) -> bool {
         self.open.is_some() && !std::mem::replace(&mut self.open_is_wanted, true)
     }
@@ -162,6 +175,21 @@ impl Waiting {
         self.sealed.front().cloned()
     }
 
+    /// What nobody waits for and was not written yet. Taken as written; its group will be written
+    /// in whole.
+    pub(super) fn take_unwritten(&mut self) -> Option<Unwritten> {
+        let open = self.open.as_ref().filter(|open| open.size > self.open_written)?;
+        let from = open.offset + std::mem::replace(&mut self.open_written, open.size);
+        let behind = open.chunks.partition_point(|chunk| chunk.offset <= from);
+        let chunks = open.chunks.get(behind.checked_sub(1)?..)?;
+        let parts = chunks.iter().map(|chunk| {
+            let bytes = chunk.bytes.clone();
+            let start = from.saturating_sub(chunk.offset) as usize;
+            (bytes, start)
+        });
+        Some(Unwritten { segment: open.segment, offset: from, parts: parts.collect() })
+    }
+
     /// The first group is on disk.
     pub(super) fn first_group_is_durable(&mut self) -> Option<Arc<Group>> {
         let group = self.sealed.pop_front()?;
@@ -170,12 +198,17 @@ impl Waiting {
         Some(group)
     }
 
-    /// Whether there is a group to be written or a segment to be taken away.
+    /// Whether there is something to be written or a segment to be taken away.
     pub(super) fn has_work(&mut self) -> bool {
-        self.has_group() || self.next_removal().is_some()
+        self.has_unwritten() || self.next_removal().is_some()
     }
 
-    /// Whether there is a group to be written.
+    /// Whether something is not written yet.
+    pub(super) fn has_unwritten(&self) -> bool {
+        self.has_group() || self.open.as_ref().is_some_and(|open| open.size > self.open_written)
+    }
+
+    /// Whether there is a group to be written and synced.
     pub(super) fn has_group(&self) -> bool {
         self.open_is_wanted || !self.sealed.is_empty()
     }
@@ -266,6 +299,7 @@ impl Waiting {
     fn seal(&mut self) {
         self.sealed.extend(self.open.take().map(Arc::new));
         self.open_is_wanted = false;
+        self.open_written = 0;
     }
 
     /// Adds a record of the log itself.
@@ -307,6 +341,13 @@ impl Waiting {
         });
         record::place(&mut bytes, u64::from(segment), offset);
         open.chunks.push(Chunk { offset, bytes: Arc::new(bytes) });
+    }
+}
+
+impl Unwritten {
+    /// Its bytes, in parts.
+    pub(super) fn parts(&self) -> Vec<&[u8]> {
+        self.parts.iter().map(|(bytes, start)| bytes.get(*start..).unwrap_or_default()).collect()
     }
 }
 

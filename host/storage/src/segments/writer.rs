@@ -19,7 +19,7 @@ use crate::recover::OpenError;
 use crate::segments::handles::{name, removed_name};
 use crate::segments::index::{self, IndexBuilder};
 use crate::segments::recover::{self, Listeners, Plan, RecoveryProgress, SegmentRecovery};
-use crate::segments::waiting::{Group, Waiting};
+use crate::segments::waiting::{Group, Unwritten, Waiting};
 use crate::segments::{RecordPosition, SegmentInfo, SegmentLogOptions};
 use crate::writer::{CommitError, create, reopen, write_and_sync};
 
@@ -153,6 +153,17 @@ impl SegmentWriter {
         Ok(())
     }
 
+    /// Writes a part of a group that is to be synced later, so that the end of the process does not
+    /// take it.
+    pub(super) fn write_ahead(&mut self, unwritten: &Unwritten) -> Result<(), CommitError> {
+        if unwritten.segment != self.number {
+            self.go_on_in(unwritten.segment)?;
+        }
+        let parts = unwritten.parts();
+        self.allocate(end_of(unwritten.offset, &parts));
+        self.file.write_parts_at(unwritten.offset, &parts).map_err(CommitError::of)
+    }
+
     /// Writes what the last group added to the segment's index: whole parts of it, and all of it if
     /// the group has ended the segment.
     pub(super) fn write_index(&mut self) {
@@ -252,7 +263,7 @@ impl SegmentWriter {
     }
 
     fn write(&mut self, offset: u64, parts: &[&[u8]]) -> Result<(), CommitError> {
-        let end = offset + parts.iter().map(|part| part.len() as u64).sum::<u64>();
+        let end = end_of(offset, parts);
         self.allocate(end);
         write_and_sync(&*self.file, offset, parts)?;
         self.end = end;
@@ -275,6 +286,11 @@ impl std::fmt::Debug for SegmentWriter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "SegmentWriter({} at {})", self.disk.path(&name(self.number)).display(), self.end)
     }
+}
+
+/// Where what begins at `offset` ends.
+fn end_of(offset: u64, parts: &[&[u8]]) -> u64 {
+    offset + parts.iter().map(|part| part.len() as u64).sum::<u64>()
 }
 
 /// Makes the folder what it should be, and answers the file to go on in, and where.
