@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use shunt_broker::ports::{CancelReason, ConfirmSink, Confirmation, ConsumerSink, Delivery, Flow};
 use shunt_broker::{Consumer, Origin};
 use shunt_types::AmqpError;
+use shunt_types::limits::CONNECTION_OUTPUT_HIGH;
 use tokio::sync::{Notify, oneshot};
 
 /// One item.
@@ -65,8 +66,9 @@ impl ConfirmSink for Mailbox {
 /// Deliveries that may be on their way from another shard to one consumer.
 pub(crate) const WINDOW: u32 = 2_048;
 
-/// Bytes of bodies that may be on their way from another shard to one consumer.
-const WINDOW_BYTES: usize = 1024 * 1024;
+/// Bytes of bodies that may be on their way from another shard to one consumer. With what may wait in
+/// its connection's output before, they fill a buffer that the pool keeps.
+const WINDOW_BYTES: usize = 3 * CONNECTION_OUTPUT_HIGH;
 
 /// The sink of a consumer whose connection lives on another shard than its queue.
 pub(crate) struct RemoteSink {

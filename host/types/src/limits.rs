@@ -67,9 +67,9 @@ pub const CONSUMER_TIMEOUT_MS: u64 = 1_800_000;
 pub const CONNECTION_OUTPUT_LOW: usize = 256 * 1024;
 /// Bodies up to this many bytes are stored inside the message's own block and copied into the
 /// output; longer ones are shared by reference and written from where they are.
-pub const BODY_INLINE_MAX: usize = 4_096;
+pub const BODY_INLINE_MAX: usize = 2_048;
 /// Most bytes read from one socket before its messages are routed.
-pub const READ_BATCH_MAX: usize = 128 * 1024;
+pub const READ_BATCH_MAX: usize = 256 * 1024;
 /// Bodies of at least this many bytes are read from the socket to where they stay, if they are
 /// seen coming; of shorter ones many fit into one read, and to copy them costs less than to read
 /// each by itself.
