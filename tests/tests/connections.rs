@@ -77,6 +77,22 @@ fn publishers_that_an_operator_holds_are_told_and_told_when_they_may_go_on() {
 }
 
 #[test]
+fn what_is_larger_than_the_sockets_buffers_passes_in_parts() {
+    let node = Node::builder()
+        .setting("amqp.receive_buffer_bytes", 70_000)
+        .setting("amqp.send_buffer_bytes", 1_000)
+        .start()
+        .unwrap();
+    let mut client = Client::open(node.amqp()).unwrap();
+    client.declare_queue("q").unwrap();
+    for number in 0..4 {
+        let body: Vec<u8> = (0..1 << 20).map(|at| (at * 7 + number) as u8).collect();
+        client.publish("", "q", &Props::new(), &body).unwrap();
+        assert!(client.get("q").unwrap().unwrap().body == body);
+    }
+}
+
+#[test]
 fn a_client_that_takes_nothing_is_cut_off() {
     let node = Node::builder().setting("amqp.send_timeout_ms", 500).start().unwrap();
     let http = node.http();

@@ -25,6 +25,7 @@ mod output;
 mod settings;
 mod shared;
 mod sink;
+mod socket;
 mod writer;
 
 pub use admission::Admission;

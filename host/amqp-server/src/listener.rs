@@ -6,7 +6,9 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
+use crate::settings::AmqpSettings;
 use crate::shard_thread::ShardHandle;
+use crate::socket;
 
 /// Pause after an error of `accept`, such as too many open files.
 const BACK_OFF: Duration = Duration::from_millis(100);
@@ -14,6 +16,7 @@ const BACK_OFF: Duration = Duration::from_millis(100);
 /// Accepts connections until the node stops, and hands them to the shards in turn.
 pub async fn listen(
     listener: TcpListener,
+    settings: AmqpSettings,
     shards: Vec<ShardHandle>,
     mut shutdown: watch::Receiver<bool>,
 ) {
@@ -24,7 +27,7 @@ pub async fn listen(
             _ = shutdown.wait_for(|&stop| stop) => return,
         };
         let handed: io::Result<()> = accepted.and_then(|(stream, peer)| {
-            stream.set_nodelay(true)?;
+            socket::prepare(&stream, peer, &settings)?;
             shards[turn % shards.len()].accept(stream.into_std()?, peer);
             turn = turn.wrapping_add(1);
             Ok(())

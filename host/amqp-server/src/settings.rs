@@ -21,6 +21,10 @@ pub struct AmqpSettings {
     pub consumer_timeout_ms: u64,
     /// Time after which a client that takes nothing is cut off, in milliseconds.
     pub send_timeout_ms: u64,
+    /// Bytes that the system may hold of what a client sent; 0 for the server's choice.
+    pub receive_buffer: usize,
+    /// Bytes that the system may hold of what is sent to a client; 0 for the server's choice.
+    pub send_buffer: usize,
     /// Largest body, in bytes.
     pub message_size_max: u64,
     /// Version of the product, for `connection.start`.
@@ -38,6 +42,8 @@ impl Default for AmqpSettings {
             handshake_timeout_ms: limits::HANDSHAKE_TIMEOUT_MS,
             consumer_timeout_ms: limits::CONSUMER_TIMEOUT_MS,
             send_timeout_ms: limits::SEND_TIMEOUT_MS,
+            receive_buffer: 0,
+            send_buffer: 0,
             message_size_max: limits::MESSAGE_SIZE_MAX,
             version: env!("CARGO_PKG_VERSION"),
         }

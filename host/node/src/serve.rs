@@ -165,6 +165,8 @@ impl Node {
                 handshake_timeout_ms: settings.amqp.handshake_timeout_ms,
                 consumer_timeout_ms: settings.amqp.consumer_timeout_ms,
                 send_timeout_ms: settings.amqp.send_timeout_ms,
+                receive_buffer: settings.amqp.receive_buffer_bytes as usize,
+                send_buffer: settings.amqp.send_buffer_bytes as usize,
                 message_size_max: settings.amqp.message_size_max,
                 version: env!("CARGO_PKG_VERSION"),
             },
@@ -179,7 +181,9 @@ impl Node {
             .context("the shards' threads can't be started")?;
         let (amqp_address, http_address) = (amqp.local_addr()?, http.local_addr()?);
         let handles = shards.iter().map(ShardThread::handle).collect();
-        let amqp = tokio::spawn(shunt_amqp_server::listen(amqp, handles, stopping.clone()));
+        let accepting =
+            shunt_amqp_server::listen(amqp, context.settings.clone(), handles, stopping.clone());
+        let amqp = tokio::spawn(accepting);
         let canaries = watch_canaries(self.routes.routes.clone(), self.routes.clock.clone());
         let canaries = tokio::spawn(canaries);
         let api = HttpApi::new(HttpOptions {

@@ -57,6 +57,14 @@ pub const DEDUPLICATION_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub const DELAY_MAX_MS: u64 = u32::MAX as u64;
 /// Bytes that may wait in one connection's output before its consumers are paused.
 pub const CONNECTION_OUTPUT_HIGH: usize = 1024 * 1024;
+/// Bytes that the system may hold for a client on the same machine, in each direction, where nothing
+/// else is set.
+pub const LOCAL_SOCKET_BUFFER: usize = 256 * 1024;
+/// Least bytes that the system is asked to hold for a client, in each direction: with less, segments of
+/// the loopback interface don't fit.
+pub const SOCKET_BUFFER_MIN: usize = 64 * 1024;
+/// Most bytes that the system may be asked to hold for a client, in each direction.
+pub const SOCKET_BUFFER_MAX: u32 = 1024 * 1024 * 1024;
 /// Time after which a client that takes nothing of what is sent to it is cut off, in milliseconds
 /// (RabbitMQ's `send_timeout`).
 pub const SEND_TIMEOUT_MS: u64 = 15_000;

@@ -116,6 +116,11 @@ settings! {
         /// Time after which a client that takes none of what is sent to it is cut off, in
         /// milliseconds.
         send_timeout_ms: u64 = limits::SEND_TIMEOUT_MS, 100..=600_000;
+        /// Bytes that the system may hold of what a client sent and was not read yet, at least 64 KiB;
+        /// 0 for 256 KiB where the client is on this machine, and otherwise what the system makes of it.
+        receive_buffer_bytes: u32 = 0, 0..=limits::SOCKET_BUFFER_MAX;
+        /// Bytes that the system may hold of what is sent to a client; 0 as above.
+        send_buffer_bytes: u32 = 0, 0..=limits::SOCKET_BUFFER_MAX;
         /// Largest body of a message, in bytes.
         message_size_max: u64 = limits::MESSAGE_SIZE_MAX, 1..=limits::MESSAGE_SIZE_HARD_MAX;
     }
