@@ -5,8 +5,9 @@ use std::sync::{Arc, LazyLock};
 use shunt_routing::{Binding, Destination};
 use shunt_types::{AmqpError, ExchangeName, FieldTable, ReplyCode, VhostName};
 
+use super::bound::BindingEntry;
 use super::exchanges::check_not_default;
-use super::state::{BindingEntry, State, VhostState};
+use super::state::{State, VhostState};
 use super::{Actor, BindingDefinition, Command, ConnectionId, DestinationName, Gone, Topology};
 use crate::broker::Broker;
 use crate::ports::Position;
@@ -162,10 +163,9 @@ impl State {
             AmqpError::not_found(format!("no exchange '{name}' in vhost '{vhost}'"))
         })?;
         let entry = BindingEntry(binding.clone());
-        if !state.from.entry(source).or_default().insert(entry.clone()) {
+        if !state.bound.insert(source, entry) {
             return Ok(None);
         }
-        state.to.entry(binding.destination).or_default().insert((source, entry));
         state.edit(|_, topology| {
             if let Some(exchange) = topology.exchanges_by_id.get(&source) {
                 let mut exchange = exchange.edited();
@@ -180,17 +180,7 @@ impl State {
 impl VhostState {
     /// Every binding with its source, in no particular order.
     pub(super) fn bindings(&self) -> impl Iterator<Item = (&ExchangeName, &BindingEntry)> {
-        self.from.iter().flat_map(|(id, bindings)| {
-            let source = self.names.get(id);
-            source.into_iter().flat_map(|source| bindings.iter().map(move |b| (source, b)))
-        })
-    }
-}
-
-impl BindingEntry {
-    /// What to look for in a set; its sequence doesn't count.
-    pub(super) fn wanted(binding: Binding) -> Self {
-        Self(Arc::new(binding))
+        self.bound.iter().filter_map(|(id, binding)| Some((self.names.get(&id)?, binding)))
     }
 }
 

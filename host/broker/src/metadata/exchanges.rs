@@ -95,7 +95,7 @@ impl Broker {
         let mut state = self.state().lock();
         let entry = state.vhost(vhost)?;
         let Some(exchange) = entry.exchanges.get(name) else { return Ok(Position::default()) };
-        if if_unused && entry.from.contains_key(&exchange.id) {
+        if if_unused && entry.bound.has_from(exchange.id) {
             return Err(AmqpError::precondition_failed(format!(
                 "exchange '{name}' in vhost '{vhost}' in use"
             )));

@@ -2,6 +2,7 @@
 
 mod actor;
 mod bindings;
+mod bound;
 mod command;
 mod equivalence;
 mod exchanges;

@@ -3,7 +3,8 @@
 use shunt_types::{AmqpError, ExchangeName, VhostName};
 
 use super::bindings::resolved;
-use super::state::{BindingEntry, VhostState};
+use super::bound::BindingEntry;
+use super::state::VhostState;
 use super::{BindingDefinition, Command, QueueDeclaration, VhostMetadata, predeclared};
 use crate::broker::Broker;
 use crate::policy::{Policy, PolicyKind};

@@ -1,14 +1,14 @@
 //! The authoritative metadata, behind one lock; publishers never take it.
 
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use hashbrown::{HashMap, HashSet};
-use shunt_routing::{Binding, Destination};
-use shunt_types::{ExchangeId, ExchangeName, QueueName, VhostName};
+use hashbrown::HashMap;
+use shunt_routing::Destination;
+use shunt_types::{ExchangeId, ExchangeName, VhostName};
 
+use super::bound::{BindingEntry, Bound};
 use super::waiting::{Gone, GoneExchange, WaitingQueue};
-use super::{BindingDefinition, DestinationName, ExchangeDefinition, Placement, Topology};
+use super::{ExchangeDefinition, Placement, Topology};
 use crate::Vhost;
 use crate::events::EVENT_EXCHANGE;
 
@@ -25,8 +25,7 @@ pub(crate) struct VhostState {
     pub(crate) vhost: Arc<Vhost>,
     pub(crate) exchanges: HashMap<ExchangeName, ExchangeState>,
     pub(crate) names: HashMap<ExchangeId, ExchangeName>,
-    pub(crate) from: HashMap<ExchangeId, HashSet<BindingEntry>>,
-    pub(crate) to: HashMap<Destination, HashSet<(ExchangeId, BindingEntry)>>,
+    pub(crate) bound: Bound,
 }
 
 /// An exchange with its id.
@@ -35,50 +34,6 @@ pub(crate) struct ExchangeState {
     pub(crate) definition: ExchangeDefinition,
     /// Where messages wait that it delays.
     pub(crate) waiting: Option<WaitingQueue>,
-}
-
-/// A binding as a member of a set: the same when destination, key and arguments are.
-#[derive(Clone)]
-pub(crate) struct BindingEntry(pub(crate) Arc<Binding>);
-
-impl Hash for BindingEntry {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.destination.hash(state);
-        self.0.key.hash(state);
-        // Equal arguments have the same number of fields, whatever their order.
-        self.0.arguments.len().hash(state);
-    }
-}
-
-impl PartialEq for BindingEntry {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.destination == other.0.destination
-            && self.0.key == other.0.key
-            && self.0.arguments.is_equivalent(&other.0.arguments)
-    }
-}
-
-impl Eq for BindingEntry {}
-
-impl BindingEntry {
-    /// Where it leads, by name.
-    pub(crate) fn to(&self) -> DestinationName {
-        let name = self.0.destination_name.clone();
-        match self.0.destination {
-            Destination::Queue(_) => DestinationName::Queue(QueueName::of_shared(name)),
-            Destination::Exchange(_) => DestinationName::Exchange(ExchangeName::of_shared(name)),
-        }
-    }
-
-    /// The binding by names; `source` is where it comes from.
-    pub(crate) fn definition(&self, source: &ExchangeName) -> BindingDefinition {
-        BindingDefinition {
-            source: source.clone(),
-            destination: self.to(),
-            key: self.0.key.clone(),
-            arguments: self.0.arguments.clone(),
-        }
-    }
 }
 
 impl State {
@@ -94,13 +49,7 @@ impl State {
 
 impl VhostState {
     pub(crate) fn new(vhost: Arc<Vhost>) -> Self {
-        Self {
-            vhost,
-            exchanges: HashMap::new(),
-            names: HashMap::new(),
-            from: HashMap::new(),
-            to: HashMap::new(),
-        }
+        Self { vhost, exchanges: HashMap::new(), names: HashMap::new(), bound: Bound::default() }
     }
 
     /// Works on a copy of the snapshot and puts it in force.
@@ -108,7 +57,7 @@ impl VhostState {
         let mut topology = Topology::clone(&self.vhost.topology());
         let result = edit(self, &mut topology);
         let events = self.exchanges.get(EVENT_EXCHANGE).map(|exchange| exchange.id);
-        topology.has_event_listeners = events.is_some_and(|id| self.from.contains_key(&id));
+        topology.has_event_listeners = events.is_some_and(|id| self.bound.has_from(id));
         self.vhost.swap(topology);
         result
     }
@@ -121,24 +70,8 @@ impl VhostState {
         source: ExchangeId,
         binding: &BindingEntry,
     ) -> bool {
-        let Some(bindings) = self.from.get_mut(&source) else { return false };
-        if !bindings.remove(binding) {
-            return false;
-        }
-        if bindings.is_empty() {
-            self.from.remove(&source);
-        }
-        if let Some(to) = self.to.get_mut(&binding.0.destination) {
-            to.remove(&(source, binding.clone()));
-            if to.is_empty() {
-                self.to.remove(&binding.0.destination);
-            }
-        }
-        if let Some(exchange) = topology.exchanges_by_id.get(&source) {
-            let mut exchange = exchange.edited();
-            exchange.matcher.unbind(&binding.0);
-            topology.put_exchange(Arc::new(exchange));
-        }
+        let Some(binding) = self.bound.take(source, binding) else { return false };
+        unbind(topology, source, &binding);
         true
     }
 
@@ -175,16 +108,8 @@ impl VhostState {
         while let Some(name) = going.pop() {
             let Some(exchange) = self.exchanges.remove(&name) else { continue };
             self.names.remove(&exchange.id);
-            for entry in self.from.remove(&exchange.id).into_iter().flatten() {
-                let destination = entry.0.destination;
-                gone.bindings.push(entry.definition(&name));
-                if let Some(to) = self.to.get_mut(&destination) {
-                    to.remove(&(exchange.id, entry));
-                    if to.is_empty() {
-                        self.to.remove(&destination);
-                    }
-                }
-            }
+            let bindings = self.bound.take_from(exchange.id);
+            gone.bindings.extend(bindings.map(|binding| binding.definition(&name)));
             if let Some(old) = topology.exchanges.get(&name).cloned() {
                 topology.remove_exchange(&old);
             }
@@ -204,10 +129,12 @@ impl VhostState {
         gone: &mut Gone,
     ) -> Vec<ExchangeName> {
         let mut unused = Vec::new();
-        for (source, binding) in self.to.remove(&destination).into_iter().flatten() {
+        for (source, binding) in self.bound.take_to(destination) {
             gone.bindings.extend(self.names.get(&source).map(|name| binding.definition(name)));
-            self.take_binding(topology, source, &binding);
-            unused.extend(self.unused(source));
+            unbind(topology, source, &binding);
+            // Those of one source stand together.
+            let name = self.unused(source);
+            unused.extend(name.filter(|name| unused.last() != Some(name)));
         }
         unused
     }
@@ -216,6 +143,15 @@ impl VhostState {
     fn unused(&self, source: ExchangeId) -> Option<ExchangeName> {
         let name = self.names.get(&source)?;
         let auto_delete = self.exchanges.get(name)?.definition.auto_delete;
-        (auto_delete && !self.from.contains_key(&source)).then(|| name.clone())
+        (auto_delete && !self.bound.has_from(source)).then(|| name.clone())
+    }
+}
+
+/// Takes a binding out of its source's matcher.
+fn unbind(topology: &mut Topology, source: ExchangeId, binding: &BindingEntry) {
+    if let Some(exchange) = topology.exchanges_by_id.get(&source) {
+        let mut exchange = exchange.edited();
+        exchange.matcher.unbind(&binding.0);
+        topology.put_exchange(Arc::new(exchange));
     }
 }
