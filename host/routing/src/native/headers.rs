@@ -6,6 +6,7 @@
 //! under one of them, and a hit is checked for the others.
 
 use std::any::Any;
+use std::iter;
 use std::sync::Arc;
 
 use shunt_types::{FieldTable, Reader, TableRef, Value, ValueRef};
@@ -51,14 +52,29 @@ struct Name {
     present: Rules,
 }
 
-/// Rules, each with how many bindings made it: bindings may differ in their keys alone. Most
-/// values have one rule, which then needs no map.
-#[derive(Clone, Default)]
+/// Rules, each with how many bindings made it: bindings may differ in their keys alone.
+///
+/// Most bindings ask for one pair, and where that is found nothing is left to check: of these no
+/// more than the destinations are kept. Most pairs have one rule, which then needs no map.
+#[derive(Clone)]
 enum Rules {
-    #[default]
-    None,
+    Sole(Targets),
     One(Arc<Rule>, u32),
-    Many(Box<Map<Arc<Rule>, u32>>),
+    Many(Box<Mixed>),
+}
+
+#[derive(Clone, Default)]
+struct Mixed {
+    /// Destinations of rules whose only pair this is.
+    sole: Targets,
+    /// Rules with further pairs.
+    rules: Map<Arc<Rule>, u32>,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self::Sole(Targets::None)
+    }
 }
 
 /// A binding as it is matched.
@@ -93,6 +109,8 @@ impl Matcher for HeadersMatcher {
             if !rule.any {
                 self.everything.add(rule.destination);
             }
+        } else if let [pair] = &*rule.pairs {
+            self.change(pair, |rules| rules.add_sole(rule.destination));
         } else if rule.any {
             let rule = self.shared(rule);
             for pair in &rule.pairs {
@@ -110,6 +128,8 @@ impl Matcher for HeadersMatcher {
             if !rule.any {
                 self.everything.remove(rule.destination);
             }
+        } else if let [pair] = &*rule.pairs {
+            self.change(pair, |rules| rules.remove_sole(rule.destination));
         } else if rule.any {
             for pair in &rule.pairs {
                 self.change(pair, |rules| rules.remove(&rule));
@@ -224,61 +244,89 @@ impl Rules {
 
     fn len(&self) -> usize {
         match self {
-            Self::None => 0,
+            Self::Sole(sole) => sole.len(),
             Self::One(..) => 1,
-            Self::Many(rules) => rules.len(),
+            Self::Many(mixed) => mixed.sole.len() + mixed.rules.len(),
         }
     }
 
     fn contains(&self, rule: &Rule) -> bool {
         match self {
-            Self::None => false,
+            Self::Sole(_) => false,
             Self::One(only, _) => **only == *rule,
-            Self::Many(rules) => rules.contains_key(rule),
+            Self::Many(mixed) => mixed.rules.contains_key(rule),
         }
     }
 
-    fn count_mut(&mut self, rule: &Rule) -> Option<&mut u32> {
+    fn add_sole(&mut self, destination: Destination) {
         match self {
-            Self::None => None,
-            Self::One(only, count) => (**only == *rule).then_some(count),
-            Self::Many(rules) => rules.get_mut(rule),
+            Self::Sole(sole) => sole.add(destination),
+            Self::One(..) | Self::Many(_) => self.mix(|mixed| mixed.sole.add(destination)),
+        }
+    }
+
+    fn remove_sole(&mut self, destination: Destination) {
+        match self {
+            Self::Sole(sole) => sole.remove(destination),
+            Self::One(..) => {}
+            Self::Many(mixed) => {
+                mixed.sole.remove(destination);
+                self.simplify();
+            }
         }
     }
 
     fn add(&mut self, rule: &Arc<Rule>) {
-        if let Some(count) = self.count_mut(rule) {
-            *count += 1;
-            return;
-        }
         match self {
-            Self::None => *self = Self::One(Arc::clone(rule), 1),
-            Self::One(only, count) => {
-                let rules = [(Arc::clone(only), *count), (Arc::clone(rule), 1)];
-                *self = Self::Many(Box::new(rules.into_iter().collect()));
-            }
-            Self::Many(rules) => drop(rules.insert(Arc::clone(rule), 1)),
+            Self::Sole(Targets::None) => *self = Self::One(Arc::clone(rule), 1),
+            Self::One(only, count) if **only == **rule => *count += 1,
+            _ => self.mix(|mixed| mixed.rules.update_shared(rule, || 0, |count| *count += 1)),
         }
     }
 
     fn remove(&mut self, rule: &Rule) {
-        match self.count_mut(rule) {
-            None => return,
-            Some(count) if *count > 1 => {
-                *count -= 1;
-                return;
-            }
-            Some(_) => {}
-        }
         match self {
-            Self::None | Self::One(..) => *self = Self::None,
-            Self::Many(rules) => {
-                rules.remove(rule);
-                let only = if rules.len() == 1 { rules.iter().next() } else { None };
+            Self::One(only, count) if **only == *rule => match count {
+                1 => *self = Self::default(),
+                _ => *count -= 1,
+            },
+            Self::Sole(_) | Self::One(..) => {}
+            Self::Many(mixed) => match mixed.rules.get_mut(rule) {
+                Some(count) if *count > 1 => *count -= 1,
+                _ => {
+                    mixed.rules.remove(rule);
+                    self.simplify();
+                }
+            },
+        }
+    }
+
+    /// Changes the rules in the form in which any can be added.
+    fn mix(&mut self, change: impl FnOnce(&mut Mixed)) {
+        let mut mixed = match std::mem::take(self) {
+            Self::Sole(sole) => Box::new(Mixed { sole, rules: Map::new() }),
+            Self::One(rule, count) => {
+                let rules = iter::once((rule, count)).collect();
+                Box::new(Mixed { sole: Targets::None, rules })
+            }
+            Self::Many(mixed) => mixed,
+        };
+        change(&mut mixed);
+        *self = Self::Many(mixed);
+    }
+
+    /// The simplest form of what a removal left.
+    fn simplify(&mut self) {
+        let Self::Many(mixed) = self else { return };
+        match mixed.rules.len() {
+            0 => *self = Self::Sole(std::mem::take(&mut mixed.sole)),
+            1 if mixed.sole.is_empty() => {
+                let only = mixed.rules.iter().next();
                 if let Some((rule, count)) = only {
                     *self = Self::One(Arc::clone(rule), *count);
                 }
             }
+            _ => {}
         }
     }
 }
@@ -375,7 +423,7 @@ impl<'a> Sent<'a> {
 
     /// Appends the destinations of the rules found under the header `hit` that match the message.
     fn append_matching(&self, rules: &Rules, hit: &str, destinations: &mut Vec<Destination>) {
-        let mut look_at = |rule: &Rule| {
+        let look_at = |rule: &Rule, destinations: &mut Vec<Destination>| {
             let matches = rule.any
                 || rule.pairs.iter().all(|pair| &*pair.name == hit || self.satisfies(pair));
             if matches {
@@ -383,9 +431,12 @@ impl<'a> Sent<'a> {
             }
         };
         match rules {
-            Rules::None => {}
-            Rules::One(rule, _) => look_at(rule),
-            Rules::Many(rules) => rules.iter().for_each(|(rule, _)| look_at(rule)),
+            Rules::Sole(sole) => sole.append_to(destinations),
+            Rules::One(rule, _) => look_at(rule, destinations),
+            Rules::Many(mixed) => {
+                mixed.sole.append_to(destinations);
+                mixed.rules.iter().for_each(|(rule, _)| look_at(rule, destinations));
+            }
         }
     }
 

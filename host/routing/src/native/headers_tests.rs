@@ -144,16 +144,28 @@ fn unbinding_one_of_two_keeps_the_other() {
 fn names_and_values_are_kept_once() {
     let mut matcher = HeadersMatcher::default();
     for n in 0..3 {
-        matcher.bind(&binding_with(queue(n), "", &[("a", "1".into())]));
+        let arguments = [mode("any"), ("a", "1".into()), ("b", "1".into())];
+        matcher.bind(&binding_with(queue(n), "", &arguments));
     }
-    let (name, values) = matcher.names.iter().next().unwrap();
-    let (value, rules) = values.values.iter().next().unwrap();
-    let Rules::Many(rules) = rules else { panic!("three rules stand under one pair") };
-    assert_eq!(rules.len(), 3);
-    for (rule, _) in rules.iter() {
+    let name = matcher.names.kept_key("a").unwrap();
+    let (value, rules) = matcher.names.get("a").unwrap().values.iter().next().unwrap();
+    let Rules::Many(mixed) = rules else { panic!("three rules stand under one pair") };
+    assert_eq!(mixed.rules.len(), 3);
+    for (rule, _) in mixed.rules.iter() {
         assert!(Arc::ptr_eq(&rule.pairs[0].name, name));
         assert!(rule.pairs[0].value.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, value)));
     }
+}
+
+#[test]
+fn of_a_rule_with_one_pair_the_destination_alone_is_kept() {
+    let mut matcher = HeadersMatcher::default();
+    for (n, mode) in [mode("any"), mode("all")].into_iter().enumerate() {
+        matcher.bind(&binding_with(queue(n as u32), "", &[mode, ("a", "1".into())]));
+    }
+    let (_, rules) = matcher.names.get("a").unwrap().values.iter().next().unwrap();
+    assert!(matches!(rules, Rules::Sole(sole) if sole.len() == 2));
+    assert_eq!(size_of::<Rules>(), size_of::<Targets>());
 }
 
 #[test]
@@ -253,5 +265,9 @@ proptest! {
                 prop_assert_eq!(found, expected.into_iter().collect::<Vec<_>>());
             }
         }
+        for binding in bound {
+            matcher.unbind(&binding);
+        }
+        prop_assert!(matcher.names.is_empty() && matcher.everything.is_empty());
     }
 }

@@ -30,6 +30,16 @@ impl Targets {
         matches!(self, Self::None)
     }
 
+    /// How many destinations there are.
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::None => 0,
+            Self::One(..) => 1,
+            Self::Few(few) => few.len(),
+            Self::Many(counts) => counts.len(),
+        }
+    }
+
     pub(super) fn add(&mut self, destination: Destination) {
         if let Some(count) = self.count_mut(destination) {
             *count += 1;
