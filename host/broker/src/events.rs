@@ -215,7 +215,7 @@ impl Broker {
             fields.insert("destination_name", binding.destination.as_str().into());
             fields.insert("destination_kind", binding.destination.kind().into());
             fields.insert("routing_key", (&*binding.key).into());
-            insert_table(fields, "arguments", &binding.arguments);
+            insert_table(fields, "arguments", &binding.arguments.to_table());
         });
     }
 }

@@ -196,7 +196,7 @@ fn new_binding(n: usize, key: String, arguments: FieldTable) -> Arc<Binding> {
         destination: Destination::Queue(QueueId::new(ShardId(0), n as u32, 0)),
         destination_name: format!("queue-{n}").into(),
         key: key.into(),
-        arguments: Arc::new(arguments),
+        arguments: (&arguments).into(),
         sequence: 0,
     })
 }

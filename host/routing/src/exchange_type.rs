@@ -3,7 +3,9 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use shunt_types::{ExchangeId, ExchangeName, FieldTable, PropertiesRef, QueueId, VhostName};
+use shunt_types::{
+    ExchangeId, ExchangeName, FieldTable, PackedTable, PropertiesRef, QueueId, VhostName,
+};
 
 use crate::failure::Failure;
 use crate::registry::ExchangeTypes;
@@ -29,7 +31,7 @@ pub struct Binding {
     /// The binding key.
     pub key: Arc<str>,
     /// The binding's arguments.
-    pub arguments: Arc<FieldTable>,
+    pub arguments: PackedTable,
     /// Its place in the order of binding, for listings; it tells no binding from another.
     pub sequence: u64,
 }

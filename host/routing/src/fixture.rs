@@ -40,7 +40,7 @@ pub(crate) fn binding_with(
         destination,
         destination_name: name.into(),
         key: key.into(),
-        arguments: Arc::new(table(arguments)),
+        arguments: (&table(arguments)).into(),
         sequence: 0,
     })
 }

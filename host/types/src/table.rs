@@ -151,6 +151,11 @@ impl<'a> TableRef<'a> {
         self.fields.is_empty()
     }
 
+    /// Appends the table, its length first.
+    pub fn encode(self, out: &mut Vec<u8>) {
+        put_long_string(out, self.fields);
+    }
+
     /// The encoded fields, without the length before them.
     pub fn as_bytes(self) -> &'a [u8] {
         self.fields

@@ -15,8 +15,8 @@ use shunt_routing::{
     Topology,
 };
 use shunt_types::{
-    ExchangeId, ExchangeName, FieldTable, Properties, PropertiesRef, QueueId, ShardId, Value,
-    VhostName,
+    ExchangeId, ExchangeName, FieldTable, PackedTable, Properties, PropertiesRef, QueueId, ShardId,
+    Value, VhostName,
 };
 use shunt_wasm::{
     DeployRequest, Destinations, Guards, LimitOverrides, LogLevel, RouteLimits, RouteLog, RouteRef,
@@ -210,7 +210,7 @@ fn exchange(kind: &dyn ExchangeType, vhost: &VhostName, route: Option<&str>) -> 
             destination: Destination::Queue(QueueId::new(ShardId(0), slot as u32, 0)),
             destination_name: format!("queue-{slot}").into(),
             key: key.into(),
-            arguments: Arc::default(),
+            arguments: PackedTable::default(),
             sequence: 0,
         });
         matcher.validate_binding(&binding).unwrap();

@@ -167,7 +167,10 @@ impl CoreInstance {
     /// Asks about a binding before it is stored.
     pub(crate) fn check_binding(&mut self, binding: &Binding) -> Result<(), Failure> {
         match self.functions.check_binding.clone() {
-            Some(function) => self.tell(&function, |out| put_binding(out, binding)),
+            Some(function) => self.tell(&function, |out| {
+                put_binding(out, binding);
+                Ok(())
+            }),
             None => Ok(()),
         }
     }
@@ -177,7 +180,8 @@ impl CoreInstance {
         let Some(function) = self.functions.bindings.clone() else { return Ok(()) };
         self.tell(&function, |out| {
             out.array(bindings.len());
-            bindings.iter().try_for_each(|binding| put_binding(out, binding))
+            bindings.iter().for_each(|binding| put_binding(out, binding));
+            Ok(())
         })
     }
 

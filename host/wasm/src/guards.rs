@@ -419,7 +419,7 @@ mod tests {
                 destination,
                 destination_name,
                 key,
-                arguments: Arc::default(),
+                arguments: shunt_types::PackedTable::default(),
                 sequence: 0,
             })
         };

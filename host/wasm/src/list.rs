@@ -50,7 +50,7 @@ impl BindingList {
 mod tests {
     use proptest::prelude::*;
     use shunt_routing::Destination;
-    use shunt_types::ExchangeId;
+    use shunt_types::{ExchangeId, PackedTable};
 
     use super::*;
 
@@ -59,7 +59,7 @@ mod tests {
             destination: Destination::Exchange(ExchangeId(n as u64)),
             destination_name: "x".into(),
             key: n.to_string().into(),
-            arguments: Arc::default(),
+            arguments: PackedTable::default(),
             sequence: 0,
         })
     }

@@ -69,7 +69,7 @@ pub(crate) fn put_exchange(out: &mut Writer<'_>, exchange: &ExchangeSpec) -> Res
 }
 
 /// Input of `shunt_check_binding`, and an element of that of `shunt_bindings`.
-pub(crate) fn put_binding(out: &mut Writer<'_>, binding: &Binding) -> Result<(), String> {
+pub(crate) fn put_binding(out: &mut Writer<'_>, binding: &Binding) {
     out.array(4);
     out.text(match binding.destination {
         Destination::Queue(_) => "queue",
@@ -77,14 +77,12 @@ pub(crate) fn put_binding(out: &mut Writer<'_>, binding: &Binding) -> Result<(),
     });
     out.text(&binding.destination_name);
     out.text(&binding.key);
-    put_owned_table(out, &binding.arguments)
+    put_table(out, binding.arguments.as_table());
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use shunt_types::{QueueId, ShardId, Value};
+    use shunt_types::{PackedTable, QueueId, ShardId, Value};
 
     use super::*;
 
@@ -130,10 +128,10 @@ mod tests {
             destination: Destination::Queue(QueueId::new(ShardId(0), 1, 1)),
             destination_name: "q".into(),
             key: "k".into(),
-            arguments: Arc::default(),
+            arguments: PackedTable::default(),
             sequence: 0,
         };
-        let bytes = written(|out| put_binding(out, &binding).unwrap());
+        let bytes = written(|out| put_binding(out, &binding));
         assert_eq!(bytes, b"\x94\xa5queue\xa1q\xa1k\x80");
     }
 }

@@ -132,7 +132,7 @@ fn exchange_binding(
         source: exchange_name(source)?,
         destination: DestinationName::Exchange(exchange_name(destination)?),
         key: key.into(),
-        arguments: Arc::new(arguments.to_owned()),
+        arguments: arguments.into(),
     })
 }
 

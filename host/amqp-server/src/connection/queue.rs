@@ -171,7 +171,7 @@ impl Connection {
             source: exchange_name(exchange)?,
             key: key.into(),
             destination: DestinationName::Queue(name),
-            arguments: Arc::new(arguments.to_owned()),
+            arguments: arguments.into(),
         })
     }
 

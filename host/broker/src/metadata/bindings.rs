@@ -1,9 +1,9 @@
 //! Bindings: bind, unbind, list.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use shunt_routing::{Binding, Destination};
-use shunt_types::{AmqpError, ExchangeName, FieldTable, ReplyCode, VhostName};
+use shunt_types::{AmqpError, ExchangeName, PackedTable, ReplyCode, VhostName};
 
 use super::bound::BindingEntry;
 use super::exchanges::check_not_default;
@@ -22,7 +22,7 @@ pub struct BindingView {
     /// The binding key.
     pub key: Arc<str>,
     /// The binding's arguments.
-    pub arguments: Arc<FieldTable>,
+    pub arguments: PackedTable,
 }
 
 impl Broker {
@@ -211,7 +211,7 @@ pub(super) fn resolved(
     definition: &BindingDefinition,
 ) -> Result<Binding, AmqpError> {
     topology.find_exchange(definition.source.as_str())?;
-    // A million bindings of a queue share its name, and those without arguments the lack of them.
+    // A million bindings of a queue share its name.
     let (destination, destination_name) = match &definition.destination {
         DestinationName::Queue(name) => {
             let queue = topology.find_queue(name.as_str())?;
@@ -223,18 +223,14 @@ pub(super) fn resolved(
             (Destination::Exchange(exchange.id), exchange.name.shared())
         }
     };
-    let arguments =
-        if definition.arguments.is_empty() { &*NO_ARGUMENTS } else { &definition.arguments };
     Ok(Binding {
         destination,
         destination_name,
         key: definition.key.clone(),
-        arguments: arguments.clone(),
+        arguments: definition.arguments.clone(),
         sequence: 0,
     })
 }
-
-static NO_ARGUMENTS: LazyLock<Arc<FieldTable>> = LazyLock::new(Arc::default);
 
 fn view(source: &ExchangeName, entry: &BindingEntry) -> BindingView {
     BindingView {
@@ -252,6 +248,6 @@ fn implicit(source: ExchangeName, queue: &super::QueueEntry) -> BindingView {
         source,
         key: name.as_str().into(),
         destination: DestinationName::Queue(name),
-        arguments: Arc::default(),
+        arguments: PackedTable::default(),
     }
 }

@@ -163,7 +163,7 @@ impl Hash for BindingEntry {
         self.0.destination.hash(state);
         self.0.key.hash(state);
         // Equal arguments have the same number of fields, whatever their order.
-        self.0.arguments.len().hash(state);
+        self.0.arguments.as_table().iter().count().hash(state);
     }
 }
 

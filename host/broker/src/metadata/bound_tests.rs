@@ -11,7 +11,7 @@ fn entry(to: u64, key: u8, arguments: &[(&str, Value)]) -> BindingEntry {
         destination: Destination::Exchange(ExchangeId(to)),
         destination_name: to.to_string().into(),
         key: key.to_string().into(),
-        arguments: Arc::new(arguments),
+        arguments: (&arguments).into(),
         sequence: 0,
     })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::VhostMetadata;
 use crate::durable::QueueUid;
 use crate::policy::{PolicyDefinition, PolicyKind};
-use shunt_types::{ExchangeName, FieldTable, QueueName, VhostName};
+use shunt_types::{ExchangeName, FieldTable, PackedTable, QueueName, VhostName};
 
 /// An exchange as it was declared.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,7 +74,7 @@ pub struct BindingDefinition {
     /// The binding key.
     pub key: Arc<str>,
     /// The binding's arguments.
-    pub arguments: Arc<FieldTable>,
+    pub arguments: PackedTable,
 }
 
 /// One change of the metadata. Deleting a queue or an exchange takes its bindings along.

@@ -21,7 +21,7 @@ pub(super) fn properties_key(binding: &BindingView) -> String {
     let mut name = quoted(&binding.key);
     if !binding.arguments.is_empty() {
         name.push('~');
-        name.push_str(&hash(&binding.arguments));
+        name.push_str(&hash(&binding.arguments.to_table()));
     }
     name
 }
@@ -63,8 +63,6 @@ fn quoted(key: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use shunt_broker::metadata::DestinationName;
     use shunt_types::{ExchangeName, QueueName, Value};
 
@@ -76,7 +74,7 @@ mod tests {
             source: ExchangeName::new("x").unwrap(),
             destination: DestinationName::Queue(QueueName::new("q").unwrap()),
             key: key.into(),
-            arguments: Arc::new(arguments.collect()),
+            arguments: (&arguments.collect::<FieldTable>()).into(),
         })
     }
 

@@ -47,7 +47,7 @@ impl BindingJson {
             destination: binding.destination.as_str().to_owned(),
             destination_type,
             routing_key: binding.key.to_string(),
-            arguments: json::table_to_json(&binding.arguments),
+            arguments: json::table_to_json(&binding.arguments.to_table()),
             properties_key: properties_key(binding),
         }
     }
@@ -304,7 +304,7 @@ async fn bind(
         source: ExchangeName::new(exchange_name(&ends.source))?,
         destination: kind.destination(&ends.destination)?,
         key: request.routing_key.into(),
-        arguments: Arc::new(arguments(&request.arguments)?),
+        arguments: (&arguments(&request.arguments)?).into(),
     };
     check_permissions(&access, kind, &definition)?;
     let view = BindingView {

@@ -415,7 +415,7 @@ fn exchange_bindings(api: &Api, vhost: &Vhost, name: &ExchangeName) -> Vec<Route
         is_queue: matches!(binding.destination, DestinationName::Queue(_)),
         destination: binding.destination.as_str().to_owned(),
         key: binding.key.to_string(),
-        arguments: FieldTable::clone(&binding.arguments),
+        arguments: binding.arguments.to_table(),
     });
     read.collect()
 }

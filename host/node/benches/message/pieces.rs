@@ -146,7 +146,7 @@ fn matched(mut matcher: Box<dyn Matcher>, count: usize) -> Box<dyn FnMut()> {
             destination: Destination::Queue(QueueId::new(ShardId(0), n as u32, 0)),
             destination_name: format!("queue-{n}").into(),
             key: key.into(),
-            arguments: Arc::new([header].into_iter().collect()),
+            arguments: (&[header].into_iter().collect::<FieldTable>()).into(),
             sequence: 0,
         });
         matcher.validate_binding(&binding).unwrap();

@@ -338,7 +338,7 @@ fn binding_fields(binding: &BindingDefinition) -> BindingFields {
         to_queue: matches!(binding.destination, DestinationName::Queue(_)),
         destination: binding.destination.as_str().to_owned(),
         key: binding.key.to_string(),
-        arguments: fields(&binding.arguments),
+        arguments: fields(&binding.arguments.to_table()),
     }
 }
 
@@ -351,7 +351,7 @@ fn binding_of(binding: BindingFields) -> anyhow::Result<BindingDefinition> {
             DestinationName::Exchange(ExchangeName::new(&binding.destination)?)
         },
         key: binding.key.into(),
-        arguments: Arc::new(table(binding.arguments)),
+        arguments: (&table(binding.arguments)).into(),
     })
 }
 

@@ -101,7 +101,7 @@ fn contents() -> Contents {
                     source: ExchangeName::new("amq.topic").unwrap(),
                     destination: DestinationName::Queue(queue),
                     key: "a.#".into(),
-                    arguments,
+                    arguments: (&*arguments).into(),
                 },
             },
         ],

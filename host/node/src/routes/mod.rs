@@ -181,7 +181,7 @@ impl RoutesPort for RegistryPort {
                     },
                     destination_name: binding.destination.into(),
                     key: binding.key.into(),
-                    arguments: Arc::new(binding.arguments),
+                    arguments: (&binding.arguments).into(),
                     sequence: index as u64,
                 })
             })

@@ -1,10 +1,69 @@
 //! Field values in a form in which equal values are equal bytes, whatever their types.
 
+use std::borrow::Borrow;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+
 use shunt_types::ValueRef;
 use smallvec::SmallVec;
 
 /// The form of one value; numbers and short texts need no allocation.
 pub(super) type Comparable = SmallVec<[u8; 64]>;
+
+/// A form that is kept for long. Numbers and most texts stand in the value itself; what is longer
+/// is shared.
+#[derive(Clone)]
+pub(super) enum Kept {
+    Short { length: u8, bytes: [u8; SHORT_MAX] },
+    Long(Arc<[u8]>),
+}
+
+/// Bytes of a short form, for which a long one's two words and tag have room: those of any number
+/// and of a text of 17 bytes.
+const SHORT_MAX: usize = 22;
+
+impl Kept {
+    /// The form of a value, to keep.
+    pub(super) fn of(value: ValueRef<'_>) -> Self {
+        let form = comparable(value);
+        let mut bytes = [0; SHORT_MAX];
+        match bytes.get_mut(..form.len()) {
+            Some(start) => {
+                start.copy_from_slice(&form);
+                Self::Short { length: form.len() as u8, bytes }
+            }
+            None => Self::Long(form.as_slice().into()),
+        }
+    }
+
+    pub(super) fn as_slice(&self) -> &[u8] {
+        match self {
+            Self::Short { length, bytes } => &bytes[..usize::from(*length)],
+            Self::Long(bytes) => bytes,
+        }
+    }
+}
+
+// As the slice, which maps look forms up by.
+impl Hash for Kept {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_slice().hash(state);
+    }
+}
+
+impl PartialEq for Kept {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_slice() == other.as_slice()
+    }
+}
+
+impl Eq for Kept {}
+
+impl Borrow<[u8]> for Kept {
+    fn borrow(&self) -> &[u8] {
+        self.as_slice()
+    }
+}
 
 const VOID: u8 = 0;
 const BOOLEAN: u8 = 1;
@@ -117,6 +176,19 @@ mod tests {
         check(&[F32(0.5), F64(0.5)], true);
         check(&[F64(0.0), F64(-0.0), I8(0)], true);
         check(&[I64(-1), Timestamp(u64::MAX), F64(1e300), F64(-1e300)], false);
+    }
+
+    #[test]
+    fn a_form_is_kept_as_it_is_short_or_long() {
+        for length in [0, 16, 17, 18, 100] {
+            let text = vec![b'x'; length];
+            let value = ValueRef::LongString(&text);
+            let kept = Kept::of(value);
+            assert_eq!(kept.as_slice(), comparable(value).as_slice());
+            assert_eq!(matches!(kept, Kept::Short { .. }), length <= 17);
+            assert!(kept.clone() == kept && kept != Kept::of(ValueRef::Void));
+        }
+        assert_eq!(size_of::<Kept>(), 24);
     }
 
     #[test]

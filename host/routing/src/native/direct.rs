@@ -74,7 +74,7 @@ impl Matcher for DirectMatcher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fixture::{Publish, bind_all, binding, destinations, queue};
+    use crate::fixture::{Publish, bind_all, binding, destinations, queue, table};
 
     #[track_caller]
     fn check(bindings: &[(u32, &str)], keys: &[&str], expected: &[u32]) {
@@ -116,7 +116,7 @@ mod tests {
     fn bindings_that_differ_in_arguments_alone_are_two() {
         let plain = binding(queue(1), "a");
         let other = Arc::new(Binding {
-            arguments: Arc::new([("n".to_owned(), 1i64.into())].into_iter().collect()),
+            arguments: (&table(&[("n", 1i64.into())])).into(),
             ..(*plain).clone()
         });
         let mut matcher = bind_all(&Direct, &[Arc::clone(&plain), other]);

@@ -9,10 +9,10 @@ use std::any::Any;
 use std::iter;
 use std::sync::Arc;
 
-use shunt_types::{FieldTable, Reader, TableRef, Value, ValueRef};
+use shunt_types::{TableRef, ValueRef};
 use smallvec::SmallVec;
 
-use super::comparable::{Comparable, comparable};
+use super::comparable::{Comparable, Kept, comparable};
 use super::targets::Targets;
 use crate::exchange_type::{
     Binding, Destination, ExchangeSpec, ExchangeType, Header, Matcher, Topology,
@@ -47,7 +47,7 @@ struct HeadersMatcher {
 /// What is bound under one header name.
 #[derive(Clone, Default)]
 struct Name {
-    values: Map<Arc<[u8]>, Rules>,
+    values: Map<Kept, Rules>,
     /// Rules that ask for the name only.
     present: Rules,
 }
@@ -89,18 +89,12 @@ struct Rule {
 struct Pair {
     name: Arc<str>,
     /// The value in its comparable form; `None` asks for the name only.
-    value: Option<Arc<[u8]>>,
+    value: Option<Kept>,
 }
 
 impl Matcher for HeadersMatcher {
     fn validate_binding(&self, binding: &Binding) -> Result<(), String> {
-        Mode::of(&binding.arguments)?;
-        let mut bytes = Vec::new();
-        binding.arguments.encode(&mut bytes);
-        match TableRef::decode(&mut Reader::new(&bytes)) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(format!("invalid arguments of the binding: {error}")),
-        }
+        Mode::of(binding.arguments.as_table()).map(|_| ())
     }
 
     fn bind(&mut self, binding: &Arc<Binding>) {
@@ -178,7 +172,7 @@ impl HeadersMatcher {
     fn rules(&self, pair: &Pair) -> Option<&Rules> {
         let name = self.names.get(&*pair.name)?;
         match &pair.value {
-            Some(value) => name.values.get(&**value),
+            Some(value) => name.values.get(value.as_slice()),
             None => Some(&name.present),
         }
     }
@@ -191,9 +185,9 @@ impl HeadersMatcher {
             }
             let kept = self.names.get(&*pair.name);
             if let Some(value) = &mut pair.value
-                && let Some(kept) = kept.and_then(|name| name.values.kept_key(&**value))
+                && let Some(kept) = kept.and_then(|name| name.values.kept_key(value.as_slice()))
             {
-                *value = Arc::clone(kept);
+                *value = kept.clone();
             }
         }
         Arc::new(rule)
@@ -225,7 +219,7 @@ impl HeadersMatcher {
                         is_empty = rules.is_empty();
                     });
                     if is_empty {
-                        name.values.remove(&**value);
+                        name.values.remove(value.as_slice());
                     }
                 }
             }
@@ -342,11 +336,11 @@ struct Mode {
 impl Mode {
     const ALL: Self = Self { any: false, with_x: false };
 
-    fn of(arguments: &FieldTable) -> Result<Self, String> {
+    fn of(arguments: TableRef<'_>) -> Result<Self, String> {
         let expected = "expected all, any, all-with-x, or any-with-x";
         let (any, with_x) = match arguments.get("x-match") {
             None => return Ok(Self::ALL),
-            Some(Value::LongString(text)) => match text.as_slice() {
+            Some(ValueRef::LongString(text)) => match text {
                 b"all" => (false, false),
                 b"any" => (true, false),
                 b"all-with-x" => (false, true),
@@ -357,7 +351,7 @@ impl Mode {
                 }
             },
             Some(other) => {
-                let kind = other.type_name();
+                let kind = other.to_owned().type_name();
                 return Err(format!("Invalid x-match field type {kind}; expected longstr"));
             }
         };
@@ -368,10 +362,8 @@ impl Mode {
 impl Rule {
     fn compile(binding: &Binding) -> Self {
         // A binding that could not be validated is not bound.
-        let mode = Mode::of(&binding.arguments).unwrap_or(Mode::ALL);
-        let mut bytes = Vec::new();
-        binding.arguments.encode(&mut bytes);
-        let arguments = TableRef::decode(&mut Reader::new(&bytes)).unwrap_or(TableRef::EMPTY);
+        let arguments = binding.arguments.as_table();
+        let mode = Mode::of(arguments).unwrap_or(Mode::ALL);
         let mut pairs: Vec<Pair> = Vec::new();
         for (name, value) in arguments.iter() {
             let compared = name != "x-match" && (mode.with_x || !name.starts_with("x-"));
@@ -379,7 +371,7 @@ impl Rule {
             if compared && pairs.iter().all(|pair| &*pair.name != name) {
                 let value = match value {
                     ValueRef::Void => None,
-                    value => Some(comparable(value).as_slice().into()),
+                    value => Some(Kept::of(value)),
                 };
                 pairs.push(Pair { name: name.into(), value });
             }
@@ -446,7 +438,7 @@ impl<'a> Sent<'a> {
             (Some(_), None) => true,
             (Some(sent), Some(wanted)) => {
                 let sent: Comparable = comparable(sent);
-                sent.as_slice() == &**wanted
+                sent.as_slice() == wanted.as_slice()
             }
         }
     }

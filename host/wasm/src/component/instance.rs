@@ -110,7 +110,7 @@ impl ComponentInstance {
 
     /// Asks about a binding before it is stored.
     pub(crate) fn check_binding(&mut self, binding: &Binding) -> Result<(), Failure> {
-        let arguments = Arguments::new(&binding.arguments).map_err(refused)?;
+        let arguments = Arguments::of(binding.arguments.as_table()).map_err(refused)?;
         let arguments = arguments.list().map_err(refused)?;
         let binding = values::binding(binding, &arguments);
         let told = each!(self, exports, store => exports.call_check_binding(store, binding), exports.check_binding(store, binding))?;
@@ -120,7 +120,7 @@ impl ComponentInstance {
     /// Tells the instance all bindings of its exchange.
     pub(crate) fn bindings(&mut self, bindings: &[Arc<Binding>]) -> Result<(), Failure> {
         let arguments: Result<Vec<_>, _> =
-            bindings.iter().map(|binding| Arguments::new(&binding.arguments)).collect();
+            bindings.iter().map(|binding| Arguments::of(binding.arguments.as_table())).collect();
         let arguments = arguments.map_err(refused)?;
         let lists: Result<Vec<_>, _> = arguments.iter().map(Arguments::list).collect();
         let lists = lists.map_err(refused)?;

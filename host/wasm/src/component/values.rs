@@ -128,6 +128,16 @@ impl Arguments {
     pub(super) fn new(table: &FieldTable) -> Result<Self, String> {
         let mut encoded = Vec::new();
         table.encode(&mut encoded);
+        Self::of_encoded(encoded)
+    }
+
+    pub(super) fn of(table: TableRef<'_>) -> Result<Self, String> {
+        let mut encoded = Vec::new();
+        table.encode(&mut encoded);
+        Self::of_encoded(encoded)
+    }
+
+    fn of_encoded(encoded: Vec<u8>) -> Result<Self, String> {
         let mut nested = Nested::default();
         for (_, value) in decoded(&encoded)?.iter() {
             nested.push_value(value);

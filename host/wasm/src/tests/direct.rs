@@ -232,7 +232,7 @@ proptest! {
             destination: if n % 2 == 0 { queue(1) } else { Destination::Exchange(ExchangeId(1)) },
             destination_name: format!("queue {n}").into(),
             key: key.as_str().into(),
-            arguments: Arc::new(table.clone()),
+            arguments: table.into(),
             sequence: n as u64,
         })).collect();
         pair.say(|live| live.check_binding(&bindings[0]));

@@ -9,8 +9,8 @@ use shunt_routing::{
     Binding, Destination, Exchange, ExchangeSpec, ExchangeType, Failure, Header, Matcher, Topology,
 };
 use shunt_types::{
-    ExchangeId, ExchangeName, FieldTable, Properties, PropertiesRef, QueueId, ShardId, Value,
-    VhostName,
+    ExchangeId, ExchangeName, FieldTable, PackedTable, Properties, PropertiesRef, QueueId, ShardId,
+    Value, VhostName,
 };
 use tempfile::TempDir;
 
@@ -226,7 +226,7 @@ pub(crate) fn queue(slot: u32) -> Destination {
 }
 
 pub(super) fn binding(destination: Destination, name: &str) -> Arc<Binding> {
-    let arguments = Arc::default();
+    let arguments = PackedTable::default();
     Arc::new(Binding {
         destination,
         destination_name: name.into(),

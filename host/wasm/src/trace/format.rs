@@ -89,7 +89,7 @@ pub(super) fn put_exchange(
         out.push(matches!(binding.destination, Destination::Exchange(_)).into());
         put_text(out, &binding.destination_name);
         put_text(out, &binding.key);
-        put_long(out, |out| binding.arguments.encode(out));
+        put_long(out, |out| binding.arguments.as_table().encode(out));
     }
 }
 

@@ -160,7 +160,7 @@ impl<'a> TraceReader<'a> {
                 },
                 destination_name: cursor.text()?.into(),
                 key: cursor.text()?.into(),
-                arguments: Arc::new(cursor.table()?),
+                arguments: (&cursor.table()?).into(),
                 sequence: index.into(),
             }));
         }

@@ -12,8 +12,8 @@ use shunt_routing::{
     Matcher,
 };
 use shunt_types::{
-    AmqpError, ExchangeName, FieldTable, Message, Properties, QueueId, QueueName, ShardId, Value,
-    VhostName,
+    AmqpError, ExchangeName, FieldTable, Message, PackedTable, Properties, QueueId, QueueName,
+    ShardId, Value, VhostName,
 };
 
 use crate::metadata::{
@@ -248,7 +248,7 @@ pub(super) fn to_queue(source: &str, queue: &str, key: &str) -> BindingDefinitio
         source: ExchangeName::new(source).unwrap(),
         destination: DestinationName::Queue(QueueName::new(queue).unwrap()),
         key: key.into(),
-        arguments: Arc::default(),
+        arguments: PackedTable::default(),
     }
 }
 
@@ -257,7 +257,7 @@ pub(super) fn to_exchange(source: &str, destination: &str) -> BindingDefinition 
         source: ExchangeName::new(source).unwrap(),
         destination: DestinationName::Exchange(ExchangeName::new(destination).unwrap()),
         key: "".into(),
-        arguments: Arc::default(),
+        arguments: PackedTable::default(),
     }
 }
 

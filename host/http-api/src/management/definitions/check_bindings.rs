@@ -32,7 +32,7 @@ impl Checker<'_> {
             source,
             destination,
             key: item.routing_key.into(),
-            arguments: Arc::new(arguments),
+            arguments: (&arguments).into(),
         };
         match self.try_binding(&vhost, &definition) {
             Ok(()) => self.plan.bindings.push((vhost, definition)),

@@ -197,7 +197,7 @@ impl Declared {
                 destination: destination.to_owned(),
                 destination_type,
                 routing_key: binding.key.to_string(),
-                arguments: json::table_to_json(&binding.arguments),
+                arguments: json::table_to_json(&binding.arguments.to_table()),
             });
         }
         self.queues.extend(queues.iter().map(|queue| QueueItem {

@@ -221,7 +221,7 @@ fn binding(index: u32, fields: &BindingFields) -> anyhow::Result<Arc<Binding>> {
         destination,
         destination_name: name.as_str().into(),
         key: key.as_str().into(),
-        arguments: Arc::new(table(arguments, "arguments")?),
+        arguments: (&table(arguments, "arguments")?).into(),
         sequence: 0,
     }))
 }
