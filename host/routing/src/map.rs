@@ -47,10 +47,11 @@ pub struct Map<K, V> {
     len: usize,
 }
 
+/// Two words: with emptiness as a third kind beside a leaf and a branch it would be three.
 enum Slot<K, V> {
-    Empty,
     Leaf(Arc<[Entry<K, V>]>),
-    Branch(Arc<[Self; BRANCH_SLOTS]>),
+    /// Nothing, or a branch.
+    Under(Option<Arc<[Self; BRANCH_SLOTS]>>),
 }
 
 #[derive(Clone)]
@@ -63,7 +64,7 @@ struct Entry<K, V> {
 impl<K, V> Map<K, V> {
     /// A map without entries; allocates nothing.
     pub const fn new() -> Self {
-        Self { root: Slot::Empty, len: 0 }
+        Self { root: Slot::EMPTY, len: 0 }
     }
 
     /// How many entries there are.
@@ -114,9 +115,9 @@ impl<K: Hash + Eq + Clone, V: Clone> Map<K, V> {
         let mut path = hash;
         loop {
             match slot {
-                Slot::Empty => return None,
+                Slot::Under(None) => return None,
                 Slot::Leaf(entries) => return entries.iter().find(|entry| entry.is(hash, key)),
-                Slot::Branch(slots) => {
+                Slot::Under(Some(slots)) => {
                     slot = &slots[path as usize % BRANCH_SLOTS];
                     path >>= BRANCH_BITS;
                 }
@@ -146,13 +147,13 @@ impl<K: Hash + Eq + Clone, V: Clone> Map<K, V> {
         let mut path = hash;
         loop {
             match slot {
-                Slot::Empty => return None,
+                Slot::Under(None) => return None,
                 Slot::Leaf(entries) => {
                     let entries = Arc::make_mut(entries);
                     let entry = entries.iter_mut().find(|entry| entry.is(hash, key))?;
                     return Some(&mut entry.value);
                 }
-                Slot::Branch(slots) => {
+                Slot::Under(Some(slots)) => {
                     slot = &mut Arc::make_mut(slots)[path as usize % BRANCH_SLOTS];
                     path >>= BRANCH_BITS;
                 }
@@ -237,12 +238,14 @@ impl<K, V> Entry<K, V> {
 }
 
 impl<K, V> Slot<K, V> {
+    const EMPTY: Self = Self::Under(None);
+
     fn fold<'a, B, F>(&'a self, initial: B, fold: &mut F) -> B
     where
         F: FnMut(B, (&'a K, &'a V)) -> B,
     {
         let mut folded = initial;
-        if let Self::Branch(slots) = self {
+        if let Self::Under(Some(slots)) = self {
             for slot in slots.iter() {
                 folded = slot.fold(folded, fold);
             }
@@ -257,7 +260,7 @@ impl<K, V> Slot<K, V> {
     fn entries(&self) -> &[Entry<K, V>] {
         match self {
             Self::Leaf(entries) => entries,
-            Self::Empty | Self::Branch(_) => &[],
+            Self::Under(_) => &[],
         }
     }
 }
@@ -266,18 +269,18 @@ impl<K: Eq + Clone, V: Clone> Slot<K, V> {
     /// Puts in an entry whose key is not there yet.
     fn place(&mut self, depth: u32, entry: Entry<K, V>) {
         match self {
-            Self::Empty => *self = Self::Leaf(Arc::new([entry])),
+            Self::Under(None) => *self = Self::Leaf(Arc::new([entry])),
             Self::Leaf(entries) if entries.len() < LEAF_MAX || depth == DEPTH_MAX => {
                 *entries = entries.iter().cloned().chain(iter::once(entry)).collect();
             }
             Self::Leaf(entries) => {
-                let mut branch = Self::Branch(Arc::new(array::from_fn(|_| Self::Empty)));
+                let mut branch = Self::Under(Some(Arc::new(array::from_fn(|_| Self::EMPTY))));
                 for entry in entries.iter().cloned().chain(iter::once(entry)) {
                     branch.place(depth, entry);
                 }
                 *self = branch;
             }
-            Self::Branch(slots) => {
+            Self::Under(Some(slots)) => {
                 let index = (entry.hash >> (depth * BRANCH_BITS)) as usize % BRANCH_SLOTS;
                 Arc::make_mut(slots)[index].place(depth + 1, entry);
             }
@@ -291,18 +294,18 @@ impl<K: Eq + Clone, V: Clone> Slot<K, V> {
     {
         let removed;
         match self {
-            Self::Empty => return None,
+            Self::Under(None) => return None,
             Self::Leaf(entries) => {
                 let index = entries.iter().position(|entry| entry.is(hash, key))?;
                 removed = entries[index].value.clone();
                 if entries.len() == 1 {
-                    *self = Self::Empty;
+                    *self = Self::EMPTY;
                 } else {
                     let (before, after) = (&entries[..index], &entries[index + 1..]);
                     *entries = before.iter().chain(after).cloned().collect();
                 }
             }
-            Self::Branch(slots) => {
+            Self::Under(Some(slots)) => {
                 let index = (hash >> (depth * BRANCH_BITS)) as usize % BRANCH_SLOTS;
                 removed = Arc::make_mut(slots)[index].take(depth + 1, hash, key)?;
                 self.merge();
@@ -313,12 +316,12 @@ impl<K: Eq + Clone, V: Clone> Slot<K, V> {
 
     /// Makes a branch that holds little a leaf.
     fn merge(&mut self) {
-        let Self::Branch(slots) = self else { return };
-        let has_branch = slots.iter().any(|slot| matches!(slot, Self::Branch(_)));
+        let Self::Under(Some(slots)) = self else { return };
+        let has_branch = slots.iter().any(|slot| matches!(slot, Self::Under(Some(_))));
         let len: usize = slots.iter().map(|slot| slot.entries().len()).sum();
         if !has_branch && len <= LEAF_MERGE {
             *self = match len {
-                0 => Self::Empty,
+                0 => Self::EMPTY,
                 _ => Self::Leaf(slots.iter().flat_map(Self::entries).cloned().collect()),
             };
         }
@@ -329,9 +332,8 @@ impl<K: Eq + Clone, V: Clone> Slot<K, V> {
 impl<K, V> Clone for Slot<K, V> {
     fn clone(&self) -> Self {
         match self {
-            Self::Empty => Self::Empty,
             Self::Leaf(entries) => Self::Leaf(Arc::clone(entries)),
-            Self::Branch(slots) => Self::Branch(Arc::clone(slots)),
+            Self::Under(branch) => Self::Under(branch.clone()),
         }
     }
 }
@@ -392,9 +394,9 @@ impl<'a, K, V> Iterator for Iter<'a, K, V> {
             }
             match self.pending.last_mut()?.next() {
                 None => drop(self.pending.pop()),
-                Some(Slot::Empty) => {}
+                Some(Slot::Under(None)) => {}
                 Some(Slot::Leaf(entries)) => self.leaf = entries.iter(),
-                Some(Slot::Branch(slots)) => self.pending.push(slots.iter()),
+                Some(Slot::Under(Some(slots))) => self.pending.push(slots.iter()),
             }
         }
     }

@@ -132,5 +132,10 @@ fn a_hundred_thousand_inserts_with_every_snapshot_alive_come_back() {
     for n in 0..100_000u32 {
         assert_eq!(map.remove(&n), Some(n));
     }
-    assert!(matches!(map.root, Slot::Empty), "branches are merged as they empty");
+    assert!(matches!(map.root, Slot::Under(None)), "branches are merged as they empty");
+}
+
+#[test]
+fn a_slot_takes_two_words() {
+    assert_eq!(size_of::<Slot<Arc<str>, u64>>(), 2 * size_of::<usize>());
 }

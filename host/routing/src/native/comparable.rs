@@ -2,10 +2,10 @@
 
 use std::borrow::Borrow;
 use std::hash::{Hash, Hasher};
-use std::sync::Arc;
 
 use shunt_types::ValueRef;
 use smallvec::SmallVec;
+use triomphe::ThinArc;
 
 /// The form of one value; numbers and short texts need no allocation.
 pub(super) type Comparable = SmallVec<[u8; 64]>;
@@ -15,31 +15,31 @@ pub(super) type Comparable = SmallVec<[u8; 64]>;
 #[derive(Clone)]
 pub(super) enum Kept {
     Short { length: u8, bytes: [u8; SHORT_MAX] },
-    Long(Arc<[u8]>),
+    Long(ThinArc<(), u8>),
 }
 
-/// Bytes of a short form, for which a long one's two words and tag have room: those of any number
-/// and of a text of 17 bytes.
-const SHORT_MAX: usize = 22;
+/// Bytes of a short form, for which a long one's tag and pointer have room: those of most numbers,
+/// and of a text of 13 bytes.
+const SHORT_MAX: usize = 14;
 
 impl Kept {
-    /// The form of a value, to keep.
+    /// The [`concise`] form of a value, to keep.
     pub(super) fn of(value: ValueRef<'_>) -> Self {
-        let form = comparable(value);
+        let form = concise(value);
         let mut bytes = [0; SHORT_MAX];
         match bytes.get_mut(..form.len()) {
             Some(start) => {
                 start.copy_from_slice(&form);
                 Self::Short { length: form.len() as u8, bytes }
             }
-            None => Self::Long(form.as_slice().into()),
+            None => Self::Long(ThinArc::from_header_and_slice((), &form)),
         }
     }
 
     pub(super) fn as_slice(&self) -> &[u8] {
         match self {
             Self::Short { length, bytes } => &bytes[..usize::from(*length)],
-            Self::Long(bytes) => bytes,
+            Self::Long(form) => &form.slice,
         }
     }
 }
@@ -74,11 +74,44 @@ const BYTES: u8 = 5;
 const ARRAY: u8 = 6;
 const TABLE: u8 = 7;
 
-/// The form of a value.
+/// The form of a value. What is written here must never change: `x-consistent-hash` hashes it.
 pub(super) fn comparable(value: ValueRef<'_>) -> Comparable {
     let mut out = Comparable::new();
     write(value, &mut out);
     out
+}
+
+/// A shorter form, in which too equal values are equal bytes: texts without their length, numbers
+/// of 64 bits in as many.
+pub(super) fn concise(value: ValueRef<'_>) -> Comparable {
+    let mut out = Comparable::new();
+    if let Some(integer) = value.as_integer() {
+        write_concise(integer, &mut out);
+        return out;
+    }
+    match value {
+        ValueRef::LongString(bytes) | ValueRef::ByteArray(bytes) => {
+            out.push(BYTES);
+            out.extend_from_slice(bytes);
+        }
+        value => {
+            write(value, &mut out);
+            if let [INTEGER, wide @ ..] = out.as_slice()
+                && let Ok(wide) = wide.try_into().map(i128::from_be_bytes)
+                && let Ok(integer) = i64::try_from(wide)
+            {
+                out.clear();
+                write_concise(integer, &mut out);
+            }
+        }
+    }
+    out
+}
+
+/// Shorter than what a wide integer comes to, so that no two are the same bytes.
+fn write_concise(integer: i64, out: &mut Comparable) {
+    out.push(INTEGER);
+    out.extend_from_slice(&integer.to_be_bytes());
 }
 
 /// Nesting is bounded by the validation of the table that the value is of.
@@ -151,19 +184,23 @@ mod tests {
     use super::*;
     use crate::fixture::table;
 
-    fn form(value: &Value) -> Comparable {
+    /// Both forms of a value.
+    fn form(value: &Value) -> (Comparable, Comparable) {
         let fields = table(&[("v", value.clone())]);
         let mut bytes = Vec::new();
         fields.encode(&mut bytes);
         let fields = TableRef::decode(&mut Reader::new(&bytes)).unwrap();
-        comparable(fields.get("v").unwrap())
+        let value = fields.get("v").unwrap();
+        (comparable(value), concise(value))
     }
 
     #[track_caller]
     fn check(values: &[Value], equal: bool) {
         for (index, a) in values.iter().enumerate() {
             for b in &values[index + 1..] {
-                assert_eq!(form(a) == form(b), equal, "{a:?} and {b:?}");
+                let (a_form, b_form) = (form(a), form(b));
+                assert_eq!(a_form.0 == b_form.0, equal, "{a:?} and {b:?}");
+                assert_eq!(a_form.1 == b_form.1, equal, "{a:?} and {b:?}");
             }
         }
     }
@@ -176,19 +213,23 @@ mod tests {
         check(&[F32(0.5), F64(0.5)], true);
         check(&[F64(0.0), F64(-0.0), I8(0)], true);
         check(&[I64(-1), Timestamp(u64::MAX), F64(1e300), F64(-1e300)], false);
+        check(&[Timestamp(1 << 63), F64(9_223_372_036_854_775_808.0)], true);
+        check(&[Timestamp(1 << 63), I64(i64::MIN), I64(i64::MAX), F64(2e19), F64(-2e19)], false);
     }
 
     #[test]
     fn a_form_is_kept_as_it_is_short_or_long() {
-        for length in [0, 16, 17, 18, 100] {
+        for length in [0, 12, 13, 14, 100] {
             let text = vec![b'x'; length];
             let value = ValueRef::LongString(&text);
             let kept = Kept::of(value);
-            assert_eq!(kept.as_slice(), comparable(value).as_slice());
-            assert_eq!(matches!(kept, Kept::Short { .. }), length <= 17);
+            assert_eq!(kept.as_slice(), concise(value).as_slice());
+            assert_eq!(matches!(kept, Kept::Short { .. }), length <= 13);
             assert!(kept.clone() == kept && kept != Kept::of(ValueRef::Void));
         }
-        assert_eq!(size_of::<Kept>(), 24);
+        assert_eq!(size_of::<Kept>(), 16);
+        let whole = Kept::of(ValueRef::I64(i64::MIN));
+        assert!(matches!(whole, Kept::Short { .. }));
     }
 
     #[test]

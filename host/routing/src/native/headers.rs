@@ -12,7 +12,7 @@ use std::sync::Arc;
 use shunt_types::{TableRef, ValueRef};
 use smallvec::SmallVec;
 
-use super::comparable::{Comparable, Kept, comparable};
+use super::comparable::{Comparable, Kept, concise};
 use super::targets::Targets;
 use crate::exchange_type::{
     Binding, Destination, ExchangeSpec, ExchangeType, Header, Matcher, Topology,
@@ -88,7 +88,7 @@ struct Rule {
 #[derive(PartialEq, Eq, Hash)]
 struct Pair {
     name: Arc<str>,
-    /// The value in its comparable form; `None` asks for the name only.
+    /// The value in its concise form; `None` asks for the name only.
     value: Option<Kept>,
 }
 
@@ -151,7 +151,7 @@ impl Matcher for HeadersMatcher {
             }
             sent.append_matching(&indexed.present, name, destinations);
             if !indexed.values.is_empty()
-                && let Some(rules) = indexed.values.get(comparable(*value).as_slice())
+                && let Some(rules) = indexed.values.get(concise(*value).as_slice())
             {
                 sent.append_matching(rules, name, destinations);
             }
@@ -437,7 +437,7 @@ impl<'a> Sent<'a> {
             (None, _) => false,
             (Some(_), None) => true,
             (Some(sent), Some(wanted)) => {
-                let sent: Comparable = comparable(sent);
+                let sent: Comparable = concise(sent);
                 sent.as_slice() == wanted.as_slice()
             }
         }

@@ -156,7 +156,7 @@ fn names_and_values_are_kept_once() {
     for (rule, _) in mixed.rules.iter() {
         assert!(Arc::ptr_eq(&rule.pairs[0].name, name));
         let Some(Kept::Long(shared)) = &rule.pairs[0].value else { panic!("the value is long") };
-        assert!(matches!(value, Kept::Long(kept) if Arc::ptr_eq(kept, shared)));
+        assert!(matches!(value, Kept::Long(kept) if kept.as_ptr() == shared.as_ptr()));
     }
 }
 
