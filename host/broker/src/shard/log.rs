@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use shunt_storage::RecordPosition;
-use shunt_types::{Message, ShardId};
+use shunt_types::{Message, QueueId, ShardId};
 
 use super::evacuation::Evacuating;
 use super::{Shard, Slot};
 use crate::broker::Broker;
 use crate::durable::{Journal, Left, Target, Usage, Written, share};
 use crate::ports::{ConfirmSink, Confirmation};
+use crate::queue::Enqueued;
 use crate::shard::Task;
 
 /// How often this shard may find other work while the log's thread sleeps.
@@ -36,6 +37,8 @@ pub(super) struct ShardLog {
     pub(super) journal: Journal,
     /// Live bytes by segment that changed in this batch.
     changes: BTreeMap<u32, i64>,
+    /// The death that the record of the message journalled next is to tell of.
+    death: Option<Left>,
     /// Who waits for the messages journalled in this batch.
     waiting: Waiting,
     /// Who waits for the disk, by position in the log.
@@ -89,6 +92,10 @@ impl Shard {
             }
         }
         self.log.waiting.extend(confirm.map(|(token, sink)| (token, sink.clone())));
+        if let Some(left) = self.log.death.take_if(|left| left.is_logged) {
+            self.log.journal.became_last(left);
+            self.log.freed(left.position, left.shares);
+        }
     }
 
     /// A message is in a queue that is too long for memory.
@@ -315,8 +322,31 @@ impl Shard {
         }
     }
 
-    /// Journals that a dead message left: in the letter's record, if one was written since the
-    /// journal held `journalled` messages.
+    /// Enqueues a letter in this shard's queue, and journals in its record that the dead message left:
+    /// with two records, a crash between them would double it. `journalled` messages were in the journal
+    /// before the first copy of the letter.
+    pub(super) fn enqueue_letter(
+        &mut self,
+        queue: QueueId,
+        message: Message,
+        confirm: Option<(u64, &Arc<dyn ConfirmSink>)>,
+        left: Left,
+        journalled: usize,
+    ) -> Enqueued {
+        // What dealing journals, such as a trace of a delivery, is not the letter.
+        if self.slot(queue).is_some_and(|slot| slot.queue.is_bounded()) {
+            self.deal(queue.slot());
+        }
+        self.log.death = Some(left);
+        let enqueued = self.enqueue(queue, message, confirm, None);
+        if let Some(left) = self.log.death.take() {
+            self.left_by_letter(left, journalled);
+        }
+        enqueued
+    }
+
+    /// Journals that a dead message left: in the record of a letter's earlier copy, if one was written
+    /// since the journal held `journalled` messages.
     pub(super) fn left_by_letter(&mut self, left: Left, journalled: usize) {
         if self.log.journal.message_count() > journalled && left.is_logged {
             self.log.journal.became_last(left);

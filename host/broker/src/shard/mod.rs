@@ -177,11 +177,13 @@ impl Shard {
     fn take_batch(&mut self, batch: PublishBatch) {
         for PublishItem { queue, message, token, left, written } in batch.items {
             let confirm = token.zip(batch.reply.as_ref());
-            let journalled = self.log.journal.message_count();
-            let enqueued = self.enqueue(queue, message, confirm, written);
-            if let Some(left) = left {
-                self.left_by_letter(*left, journalled);
-            }
+            let enqueued = match left {
+                None => self.enqueue(queue, message, confirm, written),
+                Some(left) => {
+                    let journalled = self.log.journal.message_count();
+                    self.enqueue_letter(queue, message, confirm, *left, journalled)
+                }
+            };
             let accepted = match enqueued {
                 Enqueued::Accepted | Enqueued::Paged(_) | Enqueued::Duplicate => true,
                 Enqueued::Rejected => false,

@@ -175,7 +175,7 @@ impl Shard {
     ) {
         let mut walk = self.walk.take().unwrap_or_default();
         let journalled = self.log.journal.message_count();
-        let mut remote = Vec::new();
+        let (mut local, mut remote) = (Vec::new(), Vec::new());
         match route(&mut walk, self.broker.replies(), self.now_ms, options, message) {
             Ok(Routed::To(copies)) => {
                 copies.each_reply(|to, message| self.dispatch_reply(to, message));
@@ -183,7 +183,7 @@ impl Shard {
                     if except.contains(&queue) {
                         // It died there before.
                     } else if queue.shard() == self.id {
-                        self.dispatch(queue, message, options);
+                        local.push((queue, message));
                     } else {
                         remote.push((queue, message));
                     }
@@ -194,10 +194,18 @@ impl Shard {
         }
         self.walk = Some(walk);
         let Some(left) = left else {
-            return remote.into_iter().for_each(|(queue, message)| {
+            return local.into_iter().chain(remote).for_each(|(queue, message)| {
                 self.dispatch(queue, message, options);
             });
         };
+        let last = if remote.is_empty() { local.pop() } else { None };
+        for (queue, message) in local {
+            self.dispatch(queue, message, options);
+        }
+        if let Some((queue, message)) = last {
+            self.enqueue_letter(queue, message, options.confirm, left, journalled);
+            return;
+        }
         if remote.is_empty() {
             return self.left_by_letter(left, journalled);
         }
