@@ -185,6 +185,10 @@ impl Disk for CountingDisk {
         self.disk.sync()
     }
 
+    fn random(&self) -> io::Result<u64> {
+        self.disk.random()
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.disk.path(name)
     }

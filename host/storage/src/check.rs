@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use crate::disk::{Disk, read_all};
 use crate::header::{self, FileRole, HEADER_SIZE};
 use crate::recover::{CutTail, Damage, MISSING, OpenError};
+use crate::salt;
 use crate::scan::Scan;
 use crate::segments::handles::is_removed;
 use crate::segments::index::{self, IndexBuilder};
@@ -73,7 +74,14 @@ pub(crate) struct Inspection {
 /// What a repair needs of a file.
 pub(crate) enum Inspected {
     /// Batches of records, with all bytes.
-    Batches { role: FileRole, number: u64, bytes: Vec<u8>, verdict: Verdict, is_last: bool },
+    Batches {
+        role: FileRole,
+        number: u64,
+        id: u64,
+        bytes: Vec<u8>,
+        verdict: Verdict,
+        is_last: bool,
+    },
     /// The index that a segment should have; None for none.
     Index(Option<Vec<u8>>),
     /// Anything else.
@@ -118,6 +126,15 @@ pub(crate) fn is_unfinished(name: &str) -> bool {
     })
 }
 
+/// What a file of batches is called, and what its records' checksums say.
+#[derive(Clone, Copy)]
+struct Id {
+    number: u64,
+    id: u64,
+    /// Whether the header says so.
+    has_header: bool,
+}
+
 struct Walk<'a> {
     disk: &'a dyn Disk,
     names: &'a [String],
@@ -143,8 +160,8 @@ impl Walk<'_> {
             let is_last = Some(number) == live.last();
             let name = FileRole::Log.file_name(*number);
             let bytes = self.read(&name)?;
-            let has_header = header::check(FileRole::Log, *number, &bytes, || self.path(&name))?;
-            if is_last && !has_header && bytes.len() <= HEADER_SIZE {
+            let header = header::check(FileRole::Log, *number, &bytes, || self.path(&name))?;
+            if is_last && header.is_none() && bytes.len() <= HEADER_SIZE {
                 visit(self.leftover(&name, MADE_AHEAD)?)?;
                 continue;
             }
@@ -152,7 +169,8 @@ impl Walk<'_> {
                 visit(self.missing(FileRole::Log.file_name(expected)))?;
             }
             expected = number.saturating_add(1);
-            visit(self.batches(FileRole::Log, *number, bytes, has_header, is_last))?;
+            let id = Id { number: *number, id: *number, has_header: header.is_some() };
+            visit(self.batches(FileRole::Log, id, bytes, is_last))?;
         }
         Ok(())
     }
@@ -162,9 +180,9 @@ impl Walk<'_> {
         while let Some(number) = numbers.last().copied() {
             let name = FileRole::Segment.file_name(number);
             let bytes = self.read(&name)?;
-            let has_header = header::check(FileRole::Segment, number, &bytes, || self.path(&name))?;
-            let is_garbage = !has_header && bytes.len() > HEADER_SIZE;
-            if is_garbage || Scan::of(&bytes, number).has_records {
+            let id = self.segment_id(number, &bytes)?;
+            let is_garbage = !id.has_header && bytes.len() > HEADER_SIZE;
+            if is_garbage || Scan::of(&bytes, id.id).has_records {
                 break;
             }
             visit(self.leftover(&name, MADE_AHEAD)?)?;
@@ -184,14 +202,13 @@ impl Walk<'_> {
             expected = number.checked_add(1);
             let name = FileRole::Segment.file_name(*number);
             let bytes = self.read(&name)?;
-            let has_header =
-                header::check(FileRole::Segment, *number, &bytes, || self.path(&name))?;
+            let id = self.segment_id(*number, &bytes)?;
             let is_last = Some(number) == numbers.last();
             let index = FileRole::Index.file_name(*number);
             let found = self.names.contains(&index).then(|| self.read(&index)).transpose()?;
-            let end = Scan::of(&bytes, *number).end.min(bytes.len());
+            let end = Scan::of(&bytes, id.id).end.min(bytes.len());
             let due = index_of(*number, &bytes[..end]);
-            let inspection = self.batches(FileRole::Segment, *number, bytes, has_header, is_last);
+            let inspection = self.batches(FileRole::Segment, id, bytes, is_last);
             let is_whole = inspection.check.damaged.is_empty();
             visit(inspection)?;
             // The index of a damaged segment may rightly know more than the segment does.
@@ -202,17 +219,18 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn batches(
-        &self,
-        role: FileRole,
-        number: u64,
-        bytes: Vec<u8>,
-        has_header: bool,
-        is_last: bool,
-    ) -> Inspection {
+    fn segment_id(&self, number: u64, bytes: &[u8]) -> Result<Id, OpenError> {
+        let path = || self.path(&FileRole::Segment.file_name(number));
+        let header = header::check(FileRole::Segment, number, bytes, path)?;
+        let id = header.unwrap_or_else(|| salt::find_id(bytes, number));
+        Ok(Id { number, id, has_header: header.is_some() })
+    }
+
+    fn batches(&self, role: FileRole, id: Id, bytes: Vec<u8>, is_last: bool) -> Inspection {
+        let Id { number, id, has_header } = id;
         let name = role.file_name(number);
         let path = self.path(&name);
-        let scan = Scan::of(&bytes, number);
+        let scan = Scan::of(&bytes, id);
         let verdict = judge(role, &scan, &bytes, has_header, is_last);
         let damage = |flaw: &crate::verdict::Flaw| Damage {
             path: path.clone(),
@@ -233,7 +251,7 @@ impl Walk<'_> {
             leftover: None,
             path: path.clone(),
         };
-        let what = Inspected::Batches { role, number, bytes, verdict, is_last };
+        let what = Inspected::Batches { role, number, id, bytes, verdict, is_last };
         Inspection { name, check, what }
     }
 

@@ -25,6 +25,8 @@ pub trait Disk: Send + Sync {
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Makes creations, renames and removals durable.
     fn sync(&self) -> io::Result<()>;
+    /// Random bits that nobody outside can guess.
+    fn random(&self) -> io::Result<u64>;
     /// Where the file is, for messages to people; for "" where the folder is.
     fn path(&self, name: &str) -> PathBuf;
 }
@@ -107,6 +109,10 @@ impl Disk for FolderDisk {
 
     fn sync(&self) -> io::Result<()> {
         sync_folder(&self.folder)
+    }
+
+    fn random(&self) -> io::Result<u64> {
+        Ok(getrandom::u64()?)
     }
 
     fn path(&self, name: &str) -> PathBuf {

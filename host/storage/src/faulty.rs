@@ -234,6 +234,10 @@ impl Disk for FaultyDisk {
         Ok(())
     }
 
+    fn random(&self) -> io::Result<u64> {
+        Ok(self.state().random.next())
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         PathBuf::from("/faulty").join(name)
     }

@@ -1,16 +1,19 @@
 //! The first bytes of each file of the log.
 //!
 //! ```text
-//! header   magic 8 bytes | format version u32 | file number u64 | checksum u32 of these
+//! header   magic 8 bytes | format version u32 | file id u64 | checksum u32 of these
 //! ```
-//! Little-endian. A whole header with another version is refused by that version's number.
+//! Little-endian. The id is the file's number; that of a segment has the [salt](crate::salt) in its
+//! upper half. A whole header with another version is refused by that version's number.
 
 use crate::recover::OpenError;
 
 /// Bytes of a header.
 pub(crate) const HEADER_SIZE: usize = 24;
-/// The version that this build writes, and the only one that it reads.
-pub(crate) const FORMAT_VERSION: u32 = 3;
+/// The version of segments with a salt.
+pub(crate) const SALTED_VERSION: u32 = 4;
+/// The version of all other files, and of segments from before there were salts.
+pub(crate) const UNSALTED_VERSION: u32 = 3;
 
 /// What a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +36,16 @@ impl FileRole {
             Self::Segment => b"shuntseg",
             Self::Index => b"shuntidx",
         }
+    }
+
+    /// The version that this build writes.
+    fn version(self) -> u32 {
+        if self == Self::Segment { SALTED_VERSION } else { UNSALTED_VERSION }
+    }
+
+    /// The number of the file with that id.
+    pub(crate) fn number_of(self, id: u64) -> u64 {
+        if self == Self::Segment { u64::from(id as u32) } else { id }
     }
 
     fn extension(self) -> &'static str {
@@ -58,34 +71,37 @@ impl FileRole {
 }
 
 /// The header of a file.
-pub(crate) fn encode(role: FileRole, number: u64) -> Vec<u8> {
+pub(crate) fn encode(role: FileRole, id: u64) -> Vec<u8> {
     let mut bytes = role.magic().to_vec();
-    bytes.extend(FORMAT_VERSION.to_le_bytes());
-    bytes.extend(number.to_le_bytes());
+    bytes.extend(role.version().to_le_bytes());
+    bytes.extend(id.to_le_bytes());
     bytes.extend(crc32c::crc32c(&bytes).to_le_bytes());
     bytes
 }
 
-/// Whether the bytes start with the header that the file should have. A whole header of another
-/// version is an error: what follows it is not ours to read, let alone to cut.
+/// The file's id, if the bytes start with the header that the file of that number should have. A
+/// whole header of another version is an error: what follows it is not ours to read, let alone to
+/// cut.
 pub(crate) fn check(
     role: FileRole,
     number: u64,
     bytes: &[u8],
     path: impl FnOnce() -> std::path::PathBuf,
-) -> Result<bool, OpenError> {
-    let Some(header) = bytes.first_chunk::<HEADER_SIZE>() else { return Ok(false) };
+) -> Result<Option<u64>, OpenError> {
+    let Some(header) = bytes.first_chunk::<HEADER_SIZE>() else { return Ok(None) };
     let (content, checksum) = header.split_at(HEADER_SIZE - 4);
     let whole =
         crc32c::crc32c(content).to_le_bytes() == checksum && content.starts_with(role.magic());
     if !whole {
-        return Ok(false);
+        return Ok(None);
     }
-    let version = u32::from_le_bytes([header[8], header[9], header[10], header[11]]);
-    if version != FORMAT_VERSION {
+    let [.., v0, v1, v2, v3, i0, i1, i2, i3, i4, i5, i6, i7, _, _, _, _] = *header;
+    let version = u32::from_le_bytes([v0, v1, v2, v3]);
+    if version != role.version() && version != UNSALTED_VERSION {
         return Err(OpenError::UnknownVersion { path: path(), version });
     }
-    Ok(*header == *encode(role, number))
+    let id = u64::from_le_bytes([i0, i1, i2, i3, i4, i5, i6, i7]);
+    Ok((role.number_of(id) == number).then_some(id))
 }
 
 #[cfg(test)]
@@ -111,7 +127,22 @@ mod tests {
         let error = check(FileRole::Log, 1, &bytes, || "/data/1.log".into()).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "/data/1.log: written in format version 9, this shunt reads version 3"
+            "/data/1.log: written in format version 9, this shunt reads versions 3 and 4"
         );
+    }
+
+    #[test]
+    fn a_segments_id_has_its_salt() {
+        let check = |role, number, bytes: &[u8]| check(role, number, bytes, || "x".into()).unwrap();
+        let id = (5 << 32) | 7;
+        assert_eq!(check(FileRole::Segment, 7, &encode(FileRole::Segment, id)), Some(id));
+        assert_eq!(check(FileRole::Segment, 8, &encode(FileRole::Segment, id)), None);
+        assert_eq!(check(FileRole::Log, 7, &encode(FileRole::Log, id)), None);
+        // A segment from before there were salts.
+        let mut old = encode(FileRole::Segment, 7);
+        old[8] = UNSALTED_VERSION as u8;
+        let checksum = crc32c::crc32c(&old[..20]).to_le_bytes();
+        old[20..].copy_from_slice(&checksum);
+        assert_eq!(check(FileRole::Segment, 7, &old), Some(7));
     }
 }

@@ -68,6 +68,7 @@ mod log;
 mod record;
 mod recover;
 mod repair;
+mod salt;
 mod scan;
 mod segments;
 mod snapshot;

@@ -5,9 +5,9 @@
 //! ```
 //! Numbers are little-endian. `length` counts kind and payload, so no record has the length 0:
 //! zeros are where nothing was written yet. `checksum` is the CRC-32C of `length`, kind, payload,
-//! the file's number (u64) and the record's offset in the file (u64). With number and offset in
-//! it, an older file's record in a block that is used again is no record, nor is one that a
-//! payload contains. They come last, so that whoever makes a record can checksum its bytes long
+//! the file's id (u64) and the record's offset in the file (u64). The id is the file's number, with a
+//! [salt](crate::salt) where the file is a segment: an older file's record in a block that is used
+//! again is no record, nor is one that a payload contains. They come last, so that whoever makes a record can checksum its bytes long
 //! before its place is known: see [`put_unplaced`] and [`place`].
 //!
 //! A record of a split kind has two parts, so that a start can do with the first:
@@ -24,7 +24,7 @@ pub const KIND_MAX: u8 = 239;
 /// which is only read back by position. All kinds from here to [`KIND_MAX`] are split.
 pub const SPLIT_KIND_MIN: u8 = 128;
 
-/// Kind of the record before each batch; without payload. It says that the file was synced up to
+/// Kind of the record before each batch; its payload is a segment's salt. It says that the file was synced up to
 /// this record's own offset when the batch was written. What is damaged below the highest such
 /// offset was once whole; what is wrong above it may never have been written.
 pub(crate) const KIND_BATCH: u8 = 255;

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use crate::check::is_unfinished;
 use crate::disk::{Disk, read_all};
-use crate::header::{self, FORMAT_VERSION, FileRole, HEADER_SIZE};
+use crate::header::{self, FileRole, HEADER_SIZE, SALTED_VERSION, UNSALTED_VERSION};
 use crate::record::KIND_MAX;
 use crate::scan::Scan;
 use crate::snapshot;
@@ -75,7 +75,8 @@ pub enum OpenError {
     },
     /// The file is whole, and of a version that this build doesn't know.
     #[error(
-        "{path}: written in format version {version}, this shunt reads version {FORMAT_VERSION}",
+        "{path}: written in format version {version}, this shunt reads versions {UNSALTED_VERSION} \
+         and {SALTED_VERSION}",
         path = path.display()
     )]
     UnknownVersion {
@@ -188,7 +189,7 @@ fn read_file(
     let path = disk.path(&name);
     let io = |source| OpenError::Io { path: path.clone(), source };
     let bytes = disk.open(&name).and_then(|file| read_all(&*file)).map_err(io)?;
-    let has_header = header::check(FileRole::Log, number, &bytes, || path.clone())?;
+    let has_header = header::check(FileRole::Log, number, &bytes, || path.clone())?.is_some();
     if !has_header && is_last && bytes.len() <= HEADER_SIZE {
         // The power went while the file was being made; there was no batch in it yet.
         plan.next_number = number;

@@ -92,10 +92,10 @@ fn repair_file(
                 write_index(disk, &name, due)?;
             }
         }
-        Inspected::Batches { role, number, bytes, verdict, is_last }
+        Inspected::Batches { role, number, id, bytes, verdict, is_last }
             if !damaged.is_empty() || cut_tail.is_some() =>
         {
-            let Some(whole) = without_flaws(role, number, &bytes, &verdict, is_last) else {
+            let Some(whole) = without_flaws(role, id, &bytes, &verdict, is_last) else {
                 damaged.into_iter().for_each(|damage| each(Repair::Beyond(damage)));
                 return Ok(());
             };
@@ -116,7 +116,7 @@ fn repair_file(
                 index::remove(disk, number as u32);
                 disk.sync()?;
             }
-            if role == FileRole::Segment && is_last && !Scan::of(&whole, number).has_records {
+            if role == FileRole::Segment && is_last && !Scan::of(&whole, id).has_records {
                 // It would count as made ahead, and nothing is left in it.
                 disk.remove(&name)?;
                 return disk.sync();
@@ -136,31 +136,31 @@ fn repair_file(
 /// becomes records that say nothing. None where that can't be done.
 fn without_flaws(
     role: FileRole,
-    number: u64,
+    id: u64,
     bytes: &[u8],
     verdict: &Verdict,
     is_last: bool,
 ) -> Option<Vec<u8>> {
-    let mut whole = header::encode(role, number);
+    let mut whole = header::encode(role, id);
     whole.extend_from_slice(bytes.get(HEADER_SIZE..verdict.end).unwrap_or_default());
     let in_records = verdict.flaws.iter().filter(|flaw| flaw.range.start >= HEADER_SIZE);
     for flaw in in_records.filter(|flaw| !flaw.range.is_empty()) {
         if flaw.range.end >= bytes.len() {
             whole.truncate(flaw.range.start);
         } else {
-            put_removed(&mut whole, number, flaw.range.clone())?;
+            put_removed(&mut whole, id, flaw.range.clone())?;
         }
     }
-    let is_ended = || Scan::of(&whole, number).last_kind == Some(KIND_SEGMENT_END);
+    let is_ended = || Scan::of(&whole, id).last_kind == Some(KIND_SEGMENT_END);
     if role == FileRole::Segment && !is_last && !is_ended() {
         let offset = whole.len() as u64;
-        record::put(&mut whole, number, offset, KIND_SEGMENT_END, b"");
+        record::put(&mut whole, id, offset, KIND_SEGMENT_END, b"");
     }
     Some(whole)
 }
 
 /// Puts records that say nothing in the place of these bytes.
-fn put_removed(bytes: &mut [u8], number: u64, range: Range<usize>) -> Option<()> {
+fn put_removed(bytes: &mut [u8], id: u64, range: Range<usize>) -> Option<()> {
     let mut offset = range.start;
     while offset < range.end {
         let left = range.end - offset;
@@ -171,7 +171,7 @@ fn put_removed(bytes: &mut [u8], number: u64, range: Range<usize>) -> Option<()>
         };
         let payload = vec![0; size.checked_sub(RECORD_OVERHEAD)?];
         let mut removed = Vec::with_capacity(size);
-        record::put(&mut removed, number, offset as u64, KIND_REMOVED, &payload);
+        record::put(&mut removed, id, offset as u64, KIND_REMOVED, &payload);
         bytes.get_mut(offset..offset + size)?.copy_from_slice(&removed);
         offset += size;
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::check::check_log;
 use crate::faulty::Random;
+use crate::salt::BATCH_RECORD_SIZE;
 use crate::{
     Batch, Faults, FaultyDisk, SPLIT_KIND_MIN, SegmentLog, SegmentLogOptions, SegmentWriter,
 };
@@ -130,8 +131,8 @@ fn readable(disk: &FaultyDisk) -> Vec<Vec<u8>> {
     let mut heads = Vec::new();
     let names = check::list(disk).unwrap();
     check::walk(disk, LogRole::Messages, &names, &mut |inspection| {
-        if let Inspected::Batches { bytes, verdict, number, .. } = inspection.what {
-            let scan = Scan::of(&bytes, number);
+        if let Inspected::Batches { bytes, verdict, id, .. } = inspection.what {
+            let scan = Scan::of(&bytes, id);
             let whole = scan.records(&bytes).filter(|record| record.offset < verdict.end);
             let own = whole.filter(|record| record.kind <= crate::KIND_MAX);
             let parts = own.filter_map(|record| record::split(record.kind, record.payload));
@@ -149,10 +150,10 @@ fn a_dry_run_tells_and_does_nothing() {
     let disk = FaultyDisk::new(1);
     log(&disk, &mut random);
     let name = FileRole::Segment.file_name(1);
-    disk.flip_bit(&name, HEADER_SIZE + RECORD_OVERHEAD + 3, 1);
+    disk.flip_bit(&name, HEADER_SIZE + BATCH_RECORD_SIZE + 3, 1);
     let (damaged, _) = check(&disk);
     assert_eq!(damaged.len(), 1);
-    assert_eq!(damaged[0].offset, (HEADER_SIZE + RECORD_OVERHEAD) as u64);
+    assert_eq!(damaged[0].offset, (HEADER_SIZE + BATCH_RECORD_SIZE) as u64);
     let names = disk.list().unwrap();
     let steps = repair(&disk, false).unwrap();
     let kept = disk.path(&format!("{name}.damaged-1"));

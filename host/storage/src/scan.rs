@@ -2,6 +2,7 @@
 
 use crate::header::HEADER_SIZE;
 use crate::record::{self, Found, KIND_BATCH};
+use crate::salt;
 
 /// What a file's bytes are.
 #[derive(Debug)]
@@ -9,7 +10,8 @@ pub(crate) struct Scan {
     pub(crate) gaps: Vec<Gap>,
     /// All before this offset was synced once.
     pub(crate) synced_to: usize,
-    /// Behind the last record or gap; zeros follow, if anything.
+    /// Behind the last record or gap; zeros follow, if anything, and in a segment perhaps what the
+    /// file held before.
     pub(crate) end: usize,
     /// Whether there is any whole record.
     pub(crate) has_records: bool,
@@ -34,8 +36,8 @@ pub(crate) struct Gap {
 }
 
 impl Scan {
-    /// Verifies all that follows the header.
-    pub(crate) fn of(bytes: &[u8], number: u64) -> Self {
+    /// Verifies all that follows the header of the file with that id.
+    pub(crate) fn of(bytes: &[u8], id: u64) -> Self {
         let mut scan = Self {
             gaps: Vec::new(),
             synced_to: 0,
@@ -45,7 +47,7 @@ impl Scan {
         };
         loop {
             let offset = scan.end;
-            match record::read(bytes, number, offset) {
+            match record::read(bytes, id, offset) {
                 Found::Record { kind, next, .. } => {
                     if kind == KIND_BATCH {
                         scan.synced_to = offset;
@@ -55,8 +57,9 @@ impl Scan {
                     scan.end = next;
                 }
                 Found::NotWritten => return scan,
+                Found::Damaged(_) if salt::ends_at(bytes, id, offset) => return scan,
                 Found::Damaged(reason) => {
-                    let to = record::find_next(bytes, number, offset).unwrap_or(bytes.len());
+                    let to = record::find_next(bytes, id, offset).unwrap_or(bytes.len());
                     scan.gaps.push(Gap { from: offset, to, reason });
                     scan.last_kind = None;
                     scan.end = to;

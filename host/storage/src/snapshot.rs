@@ -48,7 +48,7 @@ pub(crate) fn read(disk: &dyn Disk, number: u64) -> Result<(Vec<u8>, u64), OpenE
         offset: offset as u64,
         reason,
     };
-    if !header::check(FileRole::Snapshot, number, &bytes, || disk.path(&name))? {
+    if header::check(FileRole::Snapshot, number, &bytes, || disk.path(&name))?.is_none() {
         return Err(damaged(0, "the header is wrong"));
     }
     let mut content = Vec::new();

@@ -199,14 +199,10 @@ impl std::fmt::Debug for LogWriter {
     }
 }
 
-/// Makes an empty file of the log, durably.
-pub(crate) fn create(
-    disk: &dyn Disk,
-    role: FileRole,
-    number: u64,
-) -> io::Result<Box<dyn DiskFile>> {
-    let file = disk.create(&role.file_name(number))?;
-    file.write_at(0, &header::encode(role, number))?;
+/// Makes the empty file of the log with that id, durably.
+pub(crate) fn create(disk: &dyn Disk, role: FileRole, id: u64) -> io::Result<Box<dyn DiskFile>> {
+    let file = disk.create(&role.file_name(role.number_of(id)))?;
+    file.write_at(0, &header::encode(role, id))?;
     file.sync()?;
     disk.sync()?;
     Ok(file)

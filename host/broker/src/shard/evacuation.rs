@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use shunt_storage::SegmentLog;
+use shunt_storage::{SegmentInfo, SegmentLog};
 use shunt_types::ShardId;
 
 use super::{Shard, Task};
@@ -43,17 +43,21 @@ impl Shard {
         self.reclaim_after(None);
     }
 
-    /// As [`Shard::reclaim`], but for a segment that was just gone through.
-    fn reclaim_after(&self, done: Option<u32>) {
-        let Some(log) = self.broker.message_log() else { return };
+    /// Gives back the oldest segments, as far as nothing lives in them; answers those that stay.
+    pub(super) fn remove_dead(&self) -> Vec<SegmentInfo> {
+        let Some(log) = self.broker.message_log() else { return Vec::new() };
         let mut segments = log.segments();
-        let mut advice = self.broker.usage().advise(&segments);
-        if let Evacuation::Remove(last) = advice {
+        if let Evacuation::Remove(last) = self.broker.usage().advise(&segments) {
             log.remove_through(last);
             segments.retain(|segment| segment.number > last);
-            advice = self.broker.usage().advise(&segments);
         }
-        match advice {
+        segments
+    }
+
+    /// As [`Shard::reclaim`], but for a segment that was just gone through.
+    fn reclaim_after(&self, done: Option<u32>) {
+        let segments = self.remove_dead();
+        match self.broker.usage().advise(&segments) {
             Evacuation::Move(segment) if Some(segment) != done => self.evacuate(segment),
             _ => {}
         }

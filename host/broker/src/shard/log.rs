@@ -140,6 +140,7 @@ impl Shard {
         let unwanted = self.log.settles && self.log.waiting.is_empty();
         let unwanted = unwanted && self.log.journal.is_unwanted();
         let batch = self.log.journal.batch();
+        let segment = self.log.segment;
         let appended = {
             // Held until the new bytes are counted: a segment must not look dead meanwhile.
             let mut usage = broker.usage();
@@ -162,6 +163,9 @@ impl Shard {
             // Space is made as fast as it is taken, however short segments are.
             self.log.reclaimed_at = self.log.segment;
             self.reclaim();
+        } else if self.log.segment > segment {
+            // The next segment can have the file of one that is dead.
+            self.remove_dead();
         }
         let waiting = std::mem::take(&mut self.log.waiting);
         match appended {

@@ -37,17 +37,17 @@ impl Handles {
         source: &Source,
         is_there: &dyn Fn(u32) -> bool,
     ) -> Result<OwnedRecord, ReadError> {
-        let bytes = match source {
-            Source::Memory(bytes, index) => waiting(at, bytes, *index).to_vec(),
-            Source::Disk => {
+        let (bytes, id) = match source {
+            Source::Memory { bytes, index, id } => (waiting(at, bytes, *index).to_vec(), *id),
+            Source::Disk(id) => {
                 let mut bytes = vec![0; at.size as usize];
                 let read = self.fill(at.segment, u64::from(at.offset), &mut bytes, is_there)?;
                 bytes.truncate(read);
-                bytes
+                (bytes, *id)
             }
             Source::Gone => return Err(ReadError::Gone(at.segment)),
         };
-        OwnedRecord::verified(at, bytes, || self.path(at.segment))
+        unless_gone(at, OwnedRecord::verified(at, id, bytes, || self.path(at.segment)), is_there)
     }
 
     /// Reads records in the order of their positions, neighbours at once.
@@ -62,15 +62,17 @@ impl Handles {
         let mut index = 0;
         while let (Some(at), Some(source)) = (positions.get(index), sources.get(index)) {
             let (count, range) = match source {
-                Source::Disk => run(&positions[index..], &sources[index..]),
+                Source::Disk(_) => run(&positions[index..], &sources[index..]),
                 _ => (1, 0..0),
             };
             let size = (range.end - range.start) as usize;
-            if let Source::Memory(bytes, from) = source {
-                each(index, verify(*at, waiting(*at, bytes, *from), || self.path(at.segment)));
-            } else if count == 1 || size > RUN_SIZE_MAX as usize {
-                self.read_one(index, *at, source, is_there, each);
-            } else {
+            if let Source::Memory { bytes, index: from, id } = source {
+                let bytes = waiting(*at, bytes, *from);
+                each(index, verify(*at, *id, bytes, || self.path(at.segment)));
+            } else if let Source::Disk(id) = source
+                && count > 1
+                && size <= RUN_SIZE_MAX as usize
+            {
                 let buffer = buffer.get_or_insert_with(|| self.buffer());
                 let bytes = &mut buffer[..size];
                 match self.fill(at.segment, range.start, bytes, is_there) {
@@ -79,7 +81,8 @@ impl Handles {
                             let from = (u64::from(at.offset) - range.start) as usize;
                             let to = read.min(from + at.size as usize);
                             let bytes = bytes.get(from..to).unwrap_or_default();
-                            each(index, verify(*at, bytes, || self.path(at.segment)));
+                            let read = verify(*at, *id, bytes, || self.path(at.segment));
+                            each(index, unless_gone(*at, read, is_there));
                         }
                     }
                     // Told for each of them, and of those only that can't be read alone either.
@@ -89,6 +92,8 @@ impl Handles {
                         }
                     }
                 }
+            } else {
+                self.read_one(index, *at, source, is_there, each);
             }
             index += count;
         }
@@ -173,6 +178,19 @@ impl std::fmt::Debug for Handles {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let open: Vec<u32> = self.open().iter().map(|(number, _)| *number).collect();
         write!(f, "Handles({}, {open:?})", self.disk.path("").display())
+    }
+}
+
+/// What was read, unless the segment was taken away meanwhile: its file may be a later segment's by
+/// now.
+fn unless_gone<T>(
+    at: RecordPosition,
+    read: Result<T, ReadError>,
+    is_there: &dyn Fn(u32) -> bool,
+) -> Result<T, ReadError> {
+    match read {
+        Err(ReadError::Damaged { .. }) if !is_there(at.segment) => Err(ReadError::Gone(at.segment)),
+        read => read,
     }
 }
 

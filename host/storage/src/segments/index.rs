@@ -237,9 +237,7 @@ impl IndexReader {
         let mut first = [0; HEADER_SIZE];
         file.read_at(0, &mut first).ok()?;
         // One of another version is as good as none, and is replaced.
-        if !header::check(FileRole::Index, number, &first, || disk.path(&name)).unwrap_or(false) {
-            return None;
-        }
+        header::check(FileRole::Index, number, &first, || disk.path(&name)).ok()??;
         let mut last = [0; END_SIZE];
         file.read_at(end, &mut last).ok()?;
         let Found::Record { kind: KIND_INDEX_END, payload, .. } =

@@ -5,11 +5,17 @@ use std::sync::mpsc::{Receiver, channel};
 
 use super::sync::Turn;
 use super::*;
-use crate::record::{KIND_MAX, RECORD_SIZE_MAX, SPLIT_KIND_MIN};
+use crate::disk::read_all;
+use crate::header::HEADER_SIZE;
+use crate::record::{KIND_MAX, RECORD_OVERHEAD, RECORD_SIZE_MAX, SPLIT_KIND_MIN};
+use crate::salt::{BATCH_RECORD_SIZE, TERMINATOR};
 use crate::{AppendError, Batch, Disk, Faults, FaultyDisk, FolderDisk, Position, SyncOutcome};
 
 const OPTIONS: SegmentLogOptions =
     SegmentLogOptions { segment_size: 4096, batch_bytes_max: 16 * 1024, index_size_max: 4096 };
+
+/// Where the first record of a segment stands that is not the log's own.
+const FIRST_OFFSET: u32 = (HEADER_SIZE + BATCH_RECORD_SIZE) as u32;
 
 type Found = Vec<(RecordPosition, Vec<u8>)>;
 
@@ -21,6 +27,13 @@ fn start(disk: impl Disk + 'static) -> (Arc<SegmentLog>, Receiver<SyncOutcome>, 
     let (tell, told) = channel();
     let log = SegmentLog::start(writer, move |outcome| drop(tell.send(outcome))).unwrap();
     (log, told, found)
+}
+
+/// The log of a disk in memory, of which the test takes the turns.
+fn start_by_hand(disk: &FaultyDisk) -> (SegmentLog, SegmentRecovery) {
+    let (writer, recovery) =
+        SegmentWriter::open(Arc::new(disk.clone()), OPTIONS, &mut |_, _, _| {}).unwrap();
+    (SegmentLog::without_thread(writer, |_| {}), recovery)
 }
 
 fn batch(payloads: &[&[u8]]) -> Batch {
@@ -92,7 +105,7 @@ fn segments_roll_and_the_oldest_go() {
     }
     // One batch that is larger than a segment, and has one of its own.
     let (_, large) = append(&log, &[&[1; 5000], &[2; 5000]]);
-    assert_eq!((large[0].segment, large[0].offset), (large[1].segment, 33));
+    assert_eq!((large[0].segment, large[0].offset), (large[1].segment, FIRST_OFFSET));
     let (position, after) = append(&log, &[b"after"]);
     assert_eq!(after[0].segment, large[0].segment + 1);
     assert!(position > last);
@@ -396,9 +409,65 @@ fn bytes_that_wait_are_counted() {
     let (last, second) = append(&log, &[&[8; 3500]]);
     assert_ne!(first[0].segment, second[0].segment);
     // With three batch records, and the first segment's end record between.
-    let own = 9 + 9 + 9 + 9;
+    let own = (3 * BATCH_RECORD_SIZE + RECORD_OVERHEAD) as u64;
     assert_eq!(log.unsynced_bytes(), u64::from(first[0].size + second[0].size) + own);
     disk.set_faults(Faults::default());
     wait_for(&told, last);
     assert_eq!(log.unsynced_bytes(), 0);
+}
+
+#[test]
+fn a_removed_segments_file_becomes_a_later_segments() {
+    let disk = FaultyDisk::new(1);
+    let (log, ..) = start_by_hand(&disk);
+    let mut last = None;
+    for number in 0..24u8 {
+        // The last one's group is followed by what the file held before.
+        let size = if number == 23 { 100 } else { 900 };
+        last = append(&log, &[&vec![number + 1; size]]).1.pop();
+        while let Turn::Done = log.syncer().turn() {}
+        let oldest = log.segments()[0].number;
+        log.remove_through(log.segments().last().unwrap().number - 1);
+        while let Turn::Done = log.syncer().turn() {}
+        // At most one is kept, and whole.
+        let kept = disk.list().unwrap().into_iter().filter(|name| handles::is_removed(name));
+        assert!(kept.count() <= 1, "{oldest} was the oldest");
+    }
+    let at = last.unwrap();
+    let bytes = read_all(&*disk.open(&handles::name(at.segment)).unwrap()).unwrap();
+    let (_, behind) = bytes.split_at((at.offset + at.size) as usize);
+    let (end, old) = behind.split_at(TERMINATOR.len());
+    assert_eq!(end, TERMINATOR);
+    assert!(old.iter().any(|byte| *byte != 0), "it is a new file");
+
+    // The power goes, nothing was lost, and the log goes on there.
+    disk.crash();
+    let (log, recovery) = start_by_hand(&disk);
+    assert_eq!((recovery.damaged.len(), recovery.cut_tail), (0, None));
+    assert_eq!(log.read(at).unwrap().head(), [24; 100]);
+    let (_, more) = append(&log, &[b"more"]);
+    assert_eq!(more[0].segment, at.segment);
+    while let Turn::Done = log.syncer().turn() {}
+    disk.crash();
+    let (log, _) = start_by_hand(&disk);
+    assert_eq!(log.read(more[0]).unwrap().head(), b"more");
+}
+
+#[test]
+fn a_full_disk_gets_the_spare_file_back() {
+    let disk = FaultyDisk::new(1);
+    let (log, _) = start_by_hand(&disk);
+    for _ in 0..6 {
+        append(&log, &[&[7; 900]]);
+        while let Turn::Done = log.syncer().turn() {}
+    }
+    log.remove_through(log.segments().last().unwrap().number - 1);
+    while let Turn::Done = log.syncer().turn() {}
+    let kept = || disk.list().unwrap().into_iter().filter(|name| handles::is_removed(name)).count();
+    assert_eq!(kept(), 1);
+    disk.set_faults(Faults { space_max: Some(0), ..Faults::default() });
+    append(&log, &[&[8; 900]]);
+    assert!(matches!(log.syncer().turn(), Turn::Trouble(_)));
+    while let Turn::Done = log.syncer().turn() {}
+    assert_eq!(kept(), 0);
 }

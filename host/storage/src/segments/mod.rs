@@ -59,6 +59,13 @@ pub struct SegmentInfo {
     pub size: u64,
 }
 
+/// A segment, and the id that its records' checksums cover.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Segment {
+    info: SegmentInfo,
+    id: u64,
+}
+
 /// How a segment log cuts itself.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SegmentLogOptions {

@@ -9,6 +9,7 @@ use super::sync::Turn;
 use super::*;
 use crate::faulty::Random;
 use crate::header::HEADER_SIZE;
+use crate::salt::BATCH_RECORD_SIZE;
 use crate::{
     AppendError, Batch, Damage, Disk, Faults, FaultyDisk, Position, SPLIT_KIND_MIN, SyncOutcome,
 };
@@ -161,7 +162,7 @@ impl Life {
                 let segment = positions[0].segment;
                 assert!(positions.iter().all(|at| at.segment == segment), "a batch was split");
                 let end = positions.last().map_or(0, |at| u64::from(at.offset + at.size));
-                let own = positions[0].offset as usize == HEADER_SIZE + 9;
+                let own = positions[0].offset as usize == HEADER_SIZE + BATCH_RECORD_SIZE;
                 assert!(end <= OPTIONS.segment_size || own, "{positions:?}");
                 let records = positions.into_iter().zip(records);
                 let entry = |(at, (kind, head, body))| Entry { at, kind, head, body };
@@ -234,12 +235,20 @@ impl Life {
     }
 }
 
-/// One life after the other, on one disk; how many segments were read by their index.
-fn run(seed: u64) -> u64 {
+/// What came about in a run.
+#[derive(Debug, Default)]
+struct Coverage {
+    /// Segments that were read by their index.
+    by_index: AtomicU64,
+    /// Lives that ended while old bytes of a removed segment stood behind the last record.
+    reused: AtomicU64,
+}
+
+/// One life after the other, on one disk.
+fn run(seed: u64, coverage: &Coverage) {
     let mut random = Random(seed);
     let disk = FaultyDisk::new(random.next());
     let mut model = Model::default();
-    let mut by_index = 0;
     let mut old_index = None;
     for _ in 0..5 {
         disk.set_faults(Faults::default());
@@ -247,18 +256,27 @@ fn run(seed: u64) -> u64 {
             spoil_index(&disk, &mut random, &mut old_index);
         }
         let (writer, recovery, found) = open(&disk);
-        by_index += u64::from(recovery.segments_by_index);
+        coverage.by_index.fetch_add(recovery.segments_by_index.into(), Ordering::Relaxed);
         assert_eq!(recovery.damaged, [], "a crash damages nothing");
         model.check_found(&found);
         let mut life = Life::start(writer, &model);
         assert!(life.log.segments().is_sorted_by_key(|info| info.number));
         assert!(life.log.bytes() >= recovery.bytes);
         live(&mut life, &mut model, &disk, &mut random);
+        disk.set_faults(Faults::default());
+        coverage.reused.fetch_add(has_old_bytes(&life, &disk).into(), Ordering::Relaxed);
         if random.below(4) != 0 {
             disk.crash();
         }
     }
-    by_index
+}
+
+/// Whether anything but zeros stands behind all that may have been written to the last segment.
+fn has_old_bytes(life: &Life, disk: &FaultyDisk) -> bool {
+    let last = life.log.segments().pop().unwrap();
+    let file = disk.open(&handles::name(last.number));
+    let bytes = file.and_then(|file| crate::disk::read_all(&*file)).unwrap_or_default();
+    bytes.iter().skip(last.size as usize).any(|byte| *byte != 0)
 }
 
 /// Takes an index away, or damages it, or puts another one in its place: an older one of the same
@@ -351,13 +369,12 @@ fn for_seeds(count: u64, run: impl Fn(u64)) {
 
 #[test]
 fn nothing_durable_is_lost_whatever_fails() {
-    let by_index = AtomicU64::new(0);
-    for_seeds(12_000, |seed| {
-        by_index.fetch_add(run(seed), Ordering::Relaxed);
-    });
+    let coverage = Coverage::default();
+    for_seeds(12_000, |seed| run(seed, &coverage));
     let one_alone = std::env::var_os("SHUNT_STORAGE_SEED").is_some();
-    let by_index = by_index.into_inner();
-    assert!(by_index > 10_000 || one_alone, "only {by_index} segments were read by their index");
+    let Coverage { by_index, reused } = &coverage;
+    let enough = by_index.load(Ordering::Relaxed) > 10_000 && reused.load(Ordering::Relaxed) > 500;
+    assert!(enough || one_alone, "{coverage:?}");
 }
 
 #[test]

@@ -55,24 +55,26 @@ impl OwnedRecord {
     /// The record that was verified to be all of these bytes.
     pub(super) fn verified(
         at: RecordPosition,
+        id: u64,
         bytes: Vec<u8>,
         path: impl FnOnce() -> PathBuf,
     ) -> Result<Self, ReadError> {
-        let RecordRef { kind, head, body } = verify(at, &bytes, path)?;
+        let RecordRef { kind, head, body } = verify(at, id, &bytes, path)?;
         let end = bytes.len() - body.len();
         let head = end - head.len()..end;
         Ok(Self { bytes, kind, head })
     }
 }
 
-/// The record, if the bytes that stand at its place begin with it and are as many. `path` is
-/// asked for a message to people.
+/// The record, if the bytes that stand at its place, in the segment with that id, begin with it and
+/// are as many. `path` is asked for a message to people.
 pub(super) fn verify(
     at: RecordPosition,
+    id: u64,
     bytes: &[u8],
     path: impl FnOnce() -> PathBuf,
 ) -> Result<RecordRef<'_>, ReadError> {
-    let reason = match record::read_rest(bytes, u64::from(at.segment), at.offset as usize) {
+    let reason = match record::read_rest(bytes, id, at.offset as usize) {
         Found::Record { payload, .. } if RECORD_OVERHEAD + payload.len() != at.size as usize => {
             "the record there has another size"
         }
@@ -101,7 +103,7 @@ pub(super) fn run(positions: &[RecordPosition], sources: &[Source]) -> (usize, R
         wanted += u64::from(at.size);
         let follows = at.segment == first.segment
             && next.start >= range.end
-            && matches!(source, Source::Disk);
+            && matches!(source, Source::Disk(_));
         let size = whole.end.saturating_sub(whole.start);
         if !follows || size > RUN_SIZE_MAX || size > 2 * wanted {
             break;
@@ -125,7 +127,7 @@ mod tests {
     fn check(places: &[(u32, u32, u32)], count: usize, range: Range<u64>) {
         let position = |&(segment, offset, size)| RecordPosition { segment, offset, size };
         let positions: Vec<_> = places.iter().map(position).collect();
-        let sources: Vec<_> = places.iter().map(|_| Source::Disk).collect();
+        let sources: Vec<_> = places.iter().map(|_| Source::Disk(1)).collect();
         assert_eq!(run(&positions, &sources), (count, range));
     }
 
@@ -156,6 +158,6 @@ mod tests {
     #[test]
     fn what_waits_in_memory_is_not_read() {
         let positions = [100, 110].map(|offset| RecordPosition { segment: 1, offset, size: 10 });
-        assert_eq!(run(&positions, &[Source::Disk, Source::Gone]).0, 1);
+        assert_eq!(run(&positions, &[Source::Disk(1), Source::Gone]).0, 1);
     }
 }

@@ -17,11 +17,12 @@ use crate::disk::{Disk, DiskFile};
 use crate::header::{self, FileRole, HEADER_SIZE};
 use crate::record::{self, Found, KIND_MAX, RECORD_OVERHEAD};
 use crate::recover::{CutTail, Damage, LastFile, MISSING, OpenError};
+use crate::salt;
 use crate::scan::Scan;
 use crate::segments::handles::{is_removed, name};
 use crate::segments::index::{self, IndexBuilder, IndexDamaged, IndexReader};
 use crate::segments::waiting::SEGMENT_SIZE_MAX;
-use crate::segments::{RecordPosition, SegmentInfo, SegmentLogOptions};
+use crate::segments::{RecordPosition, Segment, SegmentInfo, SegmentLogOptions};
 use crate::verdict::judge;
 
 /// What was found when the log was opened.
@@ -55,7 +56,7 @@ pub struct RecoveryProgress {
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     /// The segments that hold records.
-    pub(super) segments: Vec<SegmentInfo>,
+    pub(super) segments: Vec<Segment>,
     /// The last of them.
     pub(super) last: Option<LastFile>,
     /// What the index of that one begins with.
@@ -121,7 +122,7 @@ pub(super) fn recover<'a>(
         (reader.listeners.progress)(reader.progress);
     }
     reader.recovery.records = reader.progress.records;
-    reader.recovery.bytes = plan.segments.iter().map(|info| info.size).sum();
+    reader.recovery.bytes = plan.segments.iter().map(|segment| segment.info.size).sum();
     Ok((reader.recovery, plan))
 }
 
@@ -130,7 +131,8 @@ pub(super) fn recover<'a>(
 struct SegmentFile {
     number: u32,
     size: u64,
-    has_header: bool,
+    /// What the header says; None for one that is damaged or missing.
+    id: Option<u64>,
 }
 
 struct Reader<'a> {
@@ -181,21 +183,26 @@ impl Reader<'_> {
         let mut first = [0; HEADER_SIZE];
         let read = file.read_at(0, &mut first).map_err(io)?;
         let first = &first[..read];
-        let has_header =
-            header::check(FileRole::Segment, u64::from(number), first, || path.clone())?;
-        Ok(SegmentFile { number, size, has_header })
+        let id = header::check(FileRole::Segment, u64::from(number), first, || path.clone())?;
+        Ok(SegmentFile { number, size, id })
+    }
+
+    /// The id of a segment whose bytes were loaded, whatever its header says.
+    fn id(&self, file: SegmentFile) -> u64 {
+        file.id.unwrap_or_else(|| salt::find_id(&self.bytes, u64::from(file.number)))
     }
 
     /// Whether there is anything in the segment that must not be made anew.
     fn has_content(&mut self, file: SegmentFile) -> Result<bool, OpenError> {
-        let number = u64::from(file.number);
         self.load(file.number, PEEK_SIZE)?;
-        if let Found::Record { .. } = record::read(&self.bytes, number, HEADER_SIZE) {
+        if let Some(id) = file.id
+            && let Found::Record { .. } = record::read(&self.bytes, id, HEADER_SIZE)
+        {
             return Ok(true);
         }
         self.load(file.number, u64::MAX)?;
-        let scan = Scan::of(&self.bytes, number);
-        if scan.has_records || (!file.has_header && self.bytes.len() > HEADER_SIZE) {
+        let scan = Scan::of(&self.bytes, self.id(file));
+        if scan.has_records || (file.id.is_none() && self.bytes.len() > HEADER_SIZE) {
             return Ok(true);
         }
         // Nothing, or what a crash left of the first batch.
@@ -215,11 +222,12 @@ impl Reader<'_> {
     ) -> Result<(), OpenError> {
         let number = file.number;
         // A torn tail may look like an end to an index that was written with it.
-        let may_use_index = !is_last && file.has_header;
+        let may_use_index = !is_last && file.id.is_some();
         let (whole, from) = if may_use_index { self.read_index(file)? } else { (false, 0) };
-        if whole {
+        if let (true, Some(id)) = (whole, file.id) {
             self.recovery.segments_by_index += 1;
-            plan.segments.push(SegmentInfo { number, size: file.size });
+            let info = SegmentInfo { number, size: file.size };
+            plan.segments.push(Segment { info, id });
             return Ok(());
         }
         if file.size > SEGMENT_SIZE_MAX {
@@ -231,9 +239,10 @@ impl Reader<'_> {
             );
         }
         self.load(number, u64::MAX)?;
-        let scan = Scan::of(&self.bytes, u64::from(number));
+        let id = self.id(file);
+        let scan = Scan::of(&self.bytes, id);
         // Batches go on in a file only if it is whole at its start, so that it can be named later.
-        let verdict = judge(FileRole::Segment, &scan, &self.bytes, file.has_header, is_last);
+        let verdict = judge(FileRole::Segment, &scan, &self.bytes, file.id.is_some(), is_last);
         for flaw in &verdict.flaws {
             self.damage(number, flaw.range.start, flaw.range.len(), flaw.reason);
         }
@@ -249,8 +258,8 @@ impl Reader<'_> {
             index.give_up();
         }
         let may_cut = is_last || verdict.flaws.is_empty();
-        let size = if may_cut && file.has_header { end } else { self.bytes.len() } as u64;
-        plan.segments.push(SegmentInfo { number, size });
+        let size = if may_cut && file.id.is_some() { end } else { self.bytes.len() } as u64;
+        plan.segments.push(Segment { info: SegmentInfo { number, size }, id });
         if is_last {
             let synced_to = scan.synced_to as u64;
             plan.last = Some(LastFile { number: u64::from(number), synced_to, end: size });

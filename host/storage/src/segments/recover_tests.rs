@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::header::{self, FileRole, HEADER_SIZE};
 use crate::record::{KIND_BATCH, KIND_SEGMENT_END, put};
+use crate::salt;
 use crate::{CutTail, Damage, Disk, Faults, FaultyDisk, OpenError};
 
 const OPTIONS: SegmentLogOptions =
@@ -19,6 +20,33 @@ fn segment(number: u32, kinds: &[u8]) -> Vec<u8> {
         let offset = bytes.len() as u64;
         put(&mut bytes, u64::from(number), offset, *kind, payload);
     }
+    bytes
+}
+
+/// The id of a segment with a salt.
+fn salted(number: u32) -> u64 {
+    9 << 32 | u64::from(number)
+}
+
+/// As [`segment`], with a salt, in a file that held a longer segment before.
+fn reused(number: u32, kinds: &[u8]) -> Vec<u8> {
+    let bytes = |id: u64, kinds: &[u8]| {
+        let mut bytes = header::encode(FileRole::Segment, id);
+        for kind in kinds {
+            let payload = match *kind {
+                KIND_BATCH => &salt::batch_payload(id)[..],
+                KIND_SEGMENT_END => &[],
+                _ => std::slice::from_ref(kind),
+            };
+            let offset = bytes.len() as u64;
+            put(&mut bytes, id, offset, *kind, payload);
+        }
+        bytes
+    };
+    let before = bytes(8 << 32 | 1, &[255, 91, 255, 92, 93, 255, 94, 95, 255, 96, 252]);
+    let mut bytes = bytes(salted(number), kinds);
+    bytes.extend(salt::TERMINATOR);
+    bytes.extend(&before[bytes.len()..]);
     bytes
 }
 
@@ -99,6 +127,41 @@ fn a_torn_tail_is_cut() {
     let mut torn = segment(1, &[255, 1, 255, 2, 252]);
     torn[HEADER_SIZE + 9 + 10 + 9 + 9] ^= 1;
     check(&[(1, torn)], &[1], &[], Some((1, (HEADER_SIZE + 28) as u64)), 1);
+}
+
+#[test]
+fn what_a_file_held_before_is_no_part_of_the_segment() {
+    check(&[(7, reused(7, &[255, 1, 2]))], &[1, 2], &[], None, 7);
+    // One that was made ahead, and one that was not cut when it had ended.
+    check(&[(7, reused(7, &[]))], &[], &[], None, 7);
+    check(&[(7, reused(7, &[255, 1, 252]))], &[1], &[], None, 8);
+    check(&[(7, reused(7, &[255, 1, 252])), (8, reused(8, &[255, 2]))], &[1, 2], &[], None, 8);
+    // The last batch is torn, with its end or without.
+    let second = HEADER_SIZE + 13 + 10;
+    for torn in [second + 2, second + 13 + 12] {
+        let mut bytes = reused(7, &[255, 1, 255, 2, 3]);
+        bytes[torn] ^= 1;
+        let cut = if torn == second + 2 { second } else { second + 13 + 10 };
+        let kinds: &[u8] = if torn == second + 2 { &[1] } else { &[1, 2] };
+        check(&[(7, bytes)], kinds, &[], Some((7, cut as u64)), 7);
+    }
+    let mut bytes = reused(7, &[255, 1, 255, 2, 3]);
+    bytes[second + 13 + 10 + 10..second + 13 + 10 + 18].fill(77);
+    check(&[(7, bytes)], &[1, 2, 3], &[], Some((7, (second + 13 + 20) as u64)), 7);
+}
+
+#[test]
+fn damage_in_a_file_that_was_used_before_is_told() {
+    // Zeros in place of a record, with a batch behind them that says that it was there.
+    let mut bytes = reused(7, &[255, 1, 255, 2]);
+    let first = HEADER_SIZE + 13;
+    bytes[first..first + 10].fill(0);
+    let reason = "a record has the length 0";
+    check(&[(7, bytes)], &[2], &[(7, first as u64, reason)], None, 7);
+    // The salt is in the batch records too.
+    let mut bytes = reused(7, &[255, 1, 255, 2]);
+    bytes[15] ^= 1;
+    check(&[(7, bytes)], &[1, 2], &[(7, 0, "the header is wrong")], None, 8);
 }
 
 #[test]

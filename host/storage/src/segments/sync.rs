@@ -99,6 +99,7 @@ impl Syncer {
         match outcome {
             Ok(()) => {}
             Err(error) => {
+                self.writer.give_up_spares();
                 if !std::mem::replace(&mut self.told_trouble, true) {
                     (self.tell)(SyncOutcome::trouble(&error));
                 }
@@ -132,8 +133,8 @@ impl Syncer {
         // First nobody finds it any more, then nobody has it open, then it goes.
         let taken = self.shared.state().waiting.take_oldest();
         self.shared.handles.forget(number);
-        if let (Err(_), Some(info)) = (self.writer.remove(number), taken) {
-            self.shared.state().waiting.put_oldest_back(info);
+        if let (Err(_), Some(segment)) = (self.writer.remove(number), taken) {
+            self.shared.state().waiting.put_oldest_back(segment);
         }
         Turn::Done
     }

@@ -12,15 +12,16 @@ use crate::batch::{AppendError, Batch};
 use crate::header::HEADER_SIZE;
 use crate::log::Position;
 use crate::record::{self, KIND_BATCH, KIND_SEGMENT_END, RECORD_OVERHEAD};
+use crate::salt::{self, BATCH_RECORD_SIZE, Salts};
 use crate::segments::spares::Spares;
-use crate::segments::{RecordPosition, SegmentInfo, SegmentLogOptions};
+use crate::segments::{RecordPosition, Segment, SegmentInfo, SegmentLogOptions};
 
 /// Largest size of a file, since a position's offset has 32 bits.
 pub(super) const SEGMENT_SIZE_MAX: u64 = u32::MAX as u64;
 /// Bytes that nobody waits for, above which they are written all the same.
 const UNWANTED_SIZE_MAX: u64 = 64 * 1024;
 /// What the log itself may add to a batch in a segment of its own.
-const OVERHEAD_MAX: u64 = (HEADER_SIZE + 4 * RECORD_OVERHEAD) as u64;
+const OVERHEAD_MAX: u64 = (HEADER_SIZE + 4 * BATCH_RECORD_SIZE) as u64;
 
 /// What waits, and the list of segments.
 #[derive(Debug)]
@@ -28,7 +29,8 @@ pub(super) struct Waiting {
     segment_size: u64,
     batch_bytes_max: usize,
     /// From oldest to newest; appends go to the last, at its size.
-    segments: VecDeque<SegmentInfo>,
+    segments: VecDeque<Segment>,
+    salts: Salts,
     /// How many records were appended, and how many of them are on disk.
     appended: Position,
     durable: Position,
@@ -92,21 +94,23 @@ pub(super) struct Placed {
 /// Where a record is to be read from.
 #[derive(Debug)]
 pub(super) enum Source {
-    /// These bytes, from that index on.
-    Memory(Arc<Vec<u8>>, usize),
-    /// The segment's file.
-    Disk,
+    /// These bytes, from that index on, of the segment with that id.
+    Memory { bytes: Arc<Vec<u8>>, index: usize, id: u64 },
+    /// The file of the segment with that id.
+    Disk(u64),
     /// There is no such segment.
     Gone,
 }
 
 impl Waiting {
-    /// Nothing waits; the segments that are there, of which appends go to the last.
-    pub(super) fn new(options: &SegmentLogOptions, segments: Vec<SegmentInfo>) -> Self {
+    /// Nothing waits; the segments that are there, of which appends go to the last, and the salts
+    /// of later ones.
+    pub(super) fn new(options: &SegmentLogOptions, segments: Vec<Segment>, salts: Salts) -> Self {
         Self {
             segment_size: options.segment_size.min(SEGMENT_SIZE_MAX),
             batch_bytes_max: options.batch_bytes_max,
             segments: segments.into(),
+            salts,
             appended: Position(0),
             durable: Position(0),
             sealed: VecDeque::new(),
@@ -134,13 +138,13 @@ impl Waiting {
         if self.open.as_ref().is_some_and(|open| open.size + size > self.batch_bytes_max as u64) {
             self.seal();
         }
-        let batch_record = if self.open.is_none() { RECORD_OVERHEAD as u64 } else { 0 };
+        let batch_record = if self.open.is_none() { BATCH_RECORD_SIZE as u64 } else { 0 };
         let end = self.end() + batch_record + size + RECORD_OVERHEAD as u64;
         if end > self.segment_size && self.end() > HEADER_SIZE as u64 {
             self.roll(spares)?;
         }
         if self.open.is_none() {
-            self.put_own(KIND_BATCH, spares);
+            self.put_batch_record(spares);
         }
         let (segment, offset) = (self.segment(), self.end() as u32);
         self.put(batch.bytes(), copy, spares);
@@ -215,6 +219,7 @@ impl Waiting {
 
     /// Where the record is.
     pub(super) fn find(&self, at: RecordPosition) -> Source {
+        let Some(id) = self.id_of(at.segment) else { return Source::Gone };
         let place = (at.segment, u64::from(at.offset));
         let starts_before = |group: &Group| (group.segment, group.offset) <= place;
         let open = self.open.as_ref().filter(|open| starts_before(open));
@@ -223,20 +228,24 @@ impl Waiting {
             self.sealed.get(behind.checked_sub(1)?).map(|group| &**group)
         });
         match group.and_then(|group| group.find(place)) {
-            Some((bytes, index)) => Source::Memory(bytes.clone(), index),
-            None if self.has_segment(at.segment) => Source::Disk,
-            None => Source::Gone,
+            Some((bytes, index)) => Source::Memory { bytes: bytes.clone(), index, id },
+            None => Source::Disk(id),
         }
     }
 
     /// From oldest to newest.
     pub(super) fn segments(&self) -> impl Iterator<Item = SegmentInfo> {
-        self.segments.iter().copied()
+        self.segments.iter().map(|segment| segment.info)
     }
 
     /// Whether the segment is there.
     pub(super) fn has_segment(&self, number: u32) -> bool {
-        self.segments.binary_search_by_key(&number, |info| info.number).is_ok()
+        self.id_of(number).is_some()
+    }
+
+    fn id_of(&self, number: u32) -> Option<u64> {
+        let at = self.segments.binary_search_by_key(&number, |segment| segment.info.number);
+        Some(self.segments.get(at.ok()?)?.id)
     }
 
     /// Asks for the oldest segments to go once all that was appended so far is durable.
@@ -256,31 +265,37 @@ impl Waiting {
         loop {
             let removal = self.removals.front().filter(|next| next.after <= self.durable)?;
             match self.segments.front() {
-                Some(oldest) if oldest.number <= removal.through => return Some(oldest.number),
+                Some(oldest) if oldest.info.number <= removal.through => {
+                    return Some(oldest.info.number);
+                }
                 _ => self.removals.pop_front(),
             };
         }
     }
 
     /// The oldest segment is not to be read any more; its file goes next.
-    pub(super) fn take_oldest(&mut self) -> Option<SegmentInfo> {
+    pub(super) fn take_oldest(&mut self) -> Option<Segment> {
         self.segments.pop_front()
     }
 
     /// The file would not go: the segment stays until somebody asks again.
-    pub(super) fn put_oldest_back(&mut self, info: SegmentInfo) {
-        self.segments.push_front(info);
+    pub(super) fn put_oldest_back(&mut self, segment: Segment) {
+        self.segments.push_front(segment);
         self.removals.pop_front();
     }
 
     /// The segment that is appended to.
     fn segment(&self) -> u32 {
-        self.segments.back().map_or(0, |last| last.number)
+        self.segments.back().map_or(0, |last| last.info.number)
+    }
+
+    fn id(&self) -> u64 {
+        self.segments.back().map_or(0, |last| last.id)
     }
 
     /// Where in it the next record goes.
     fn end(&self) -> u64 {
-        self.segments.back().map_or(HEADER_SIZE as u64, |last| last.size)
+        self.segments.back().map_or(HEADER_SIZE as u64, |last| last.info.size)
     }
 
     /// Ends the segment; a next one begins.
@@ -288,11 +303,12 @@ impl Waiting {
         // 2^32 segments of the usual size are more than any file system holds.
         let number = self.segment().checked_add(1).ok_or(AppendError::Failed)?;
         if self.open.is_none() {
-            self.put_own(KIND_BATCH, spares);
+            self.put_batch_record(spares);
         }
-        self.put_own(KIND_SEGMENT_END, spares);
+        self.put_own(KIND_SEGMENT_END, &[], spares);
         self.seal();
-        self.segments.push_back(SegmentInfo { number, size: HEADER_SIZE as u64 });
+        let info = SegmentInfo { number, size: HEADER_SIZE as u64 };
+        self.segments.push_back(Segment { info, id: self.salts.id(number) });
         Ok(())
     }
 
@@ -302,16 +318,21 @@ impl Waiting {
         self.open_written = 0;
     }
 
+    fn put_batch_record(&mut self, spares: &Spares) {
+        let payload = salt::batch_payload(self.id());
+        self.put_own(KIND_BATCH, &payload, spares);
+    }
+
     /// Adds a record of the log itself.
-    fn put_own(&mut self, kind: u8, spares: &Spares) {
-        let mut bytes = Vec::with_capacity(RECORD_OVERHEAD);
-        record::put_unplaced(&mut bytes, kind, &[]);
+    fn put_own(&mut self, kind: u8, payload: &[u8], spares: &Spares) {
+        let mut bytes = Vec::with_capacity(BATCH_RECORD_SIZE);
+        record::put_unplaced(&mut bytes, kind, &[payload]);
         self.put(&bytes, None, spares);
     }
 
     /// Adds records to the open group and places them.
     fn put(&mut self, records: &[u8], copy: Option<Vec<u8>>, spares: &Spares) {
-        let (segment, offset) = (self.segment(), self.end());
+        let (segment, offset, id) = (self.segment(), self.end(), self.id());
         let open = self.open.get_or_insert_with(|| Group {
             segment,
             offset,
@@ -322,7 +343,7 @@ impl Waiting {
         open.size += records.len() as u64;
         self.unsynced += records.len() as u64;
         if let Some(last) = self.segments.back_mut() {
-            last.size += records.len() as u64;
+            last.info.size += records.len() as u64;
         }
         if copy.is_none()
             && let Some(tail) = open.chunks.last_mut()
@@ -331,7 +352,7 @@ impl Waiting {
         {
             let start = bytes.len();
             bytes.extend_from_slice(records);
-            record::place(&mut bytes[start..], u64::from(segment), offset);
+            record::place(&mut bytes[start..], id, offset);
             return;
         }
         let mut bytes = copy.unwrap_or_else(|| {
@@ -339,7 +360,7 @@ impl Waiting {
             bytes.extend_from_slice(records);
             bytes
         });
-        record::place(&mut bytes, u64::from(segment), offset);
+        record::place(&mut bytes, id, offset);
         open.chunks.push(Chunk { offset, bytes: Arc::new(bytes) });
     }
 }

@@ -13,14 +13,15 @@ use std::io;
 use std::sync::Arc;
 
 use crate::disk::{Disk, DiskFile};
-use crate::header::{FileRole, HEADER_SIZE};
+use crate::header::{self, FileRole, HEADER_SIZE};
 use crate::record::{self, KIND_BATCH};
 use crate::recover::OpenError;
+use crate::salt::{Salts, TERMINATOR, batch_payload};
 use crate::segments::handles::{name, removed_name};
 use crate::segments::index::{self, IndexBuilder};
 use crate::segments::recover::{self, Listeners, Plan, RecoveryProgress, SegmentRecovery};
 use crate::segments::waiting::{Group, Unwritten, Waiting};
-use crate::segments::{RecordPosition, SegmentInfo, SegmentLogOptions};
+use crate::segments::{RecordPosition, Segment, SegmentInfo, SegmentLogOptions};
 use crate::writer::{CommitError, create, reopen, write_and_sync};
 
 /// The number of a log's first segment.
@@ -31,6 +32,9 @@ const ALLOCATED_AHEAD: u64 = if cfg!(test) { 300 } else { 4 * 1024 * 1024 };
 
 /// Bytes that are cut at once off a file that goes.
 const SHRUNK_AT_ONCE: u64 = if cfg!(test) { 1000 } else { 4 * 1024 * 1024 };
+
+/// Files of removed segments that are kept to become later ones.
+const SPARE_FILES_MAX: usize = 1;
 
 /// A file that is not part of the log any more.
 struct Leaving {
@@ -44,9 +48,12 @@ pub struct SegmentWriter {
     disk: Arc<dyn Disk>,
     options: SegmentLogOptions,
     /// Those that were there, and the one that is being written; for the start only.
-    segments: Vec<SegmentInfo>,
+    segments: Vec<Segment>,
+    salts: Salts,
     file: Box<dyn DiskFile>,
     number: u32,
+    /// The id of that segment.
+    id: u64,
     /// Where the next group goes; all before it is synced.
     end: u64,
     /// Space was taken for the file's bytes before this one, as far as there was any.
@@ -57,6 +64,9 @@ pub struct SegmentWriter {
     ahead: Option<Box<dyn DiskFile>>,
     /// Whether the folder may hold names that it would not after a crash.
     names_unsynced: bool,
+    /// Files that are not part of the log any more, whole, to become later segments: a write to
+    /// blocks that were written before changes nothing but bytes.
+    spares: Vec<Leaving>,
     /// Files that are not part of the log any more, and go in pieces.
     leaving: VecDeque<Leaving>,
 }
@@ -92,8 +102,11 @@ impl SegmentWriter {
             path: disk.path(&name(u32::MAX)),
             source: io::Error::other("no segment can come after this one"),
         })?;
-        let (file, end) = prepare(&*disk, &plan, number)
-            .map_err(|source| OpenError::Io { path: disk.path(&name(number)), source })?;
+        let io = |source| OpenError::Io { path: disk.path(&name(number)), source };
+        let salts = Salts::new(disk.random().map_err(io)?);
+        let going_on = plan.segments.last().filter(|_| plan.may_append);
+        let id = going_on.map_or_else(|| salts.id(number), |segment| segment.id);
+        let (file, end) = prepare(&*disk, &plan, id).map_err(io)?;
         let mut segments = plan.segments;
         let mut index = IndexBuilder::new(number, options.index_size_max);
         if plan.may_append {
@@ -101,24 +114,27 @@ impl SegmentWriter {
         } else {
             // Its last batch was made durable only now.
             if let (Some(last), Some(last_index)) = (segments.last(), plan.last_index)
-                && let Ok(file) = disk.open(&name(last.number))
+                && let Ok(file) = disk.open(&name(last.info.number))
             {
                 // A cache: the next start reads the segment if this fails.
-                let _ = last_index.write(&*disk, &*file, last.size);
+                let _ = last_index.write(&*disk, &*file, last.info.size);
             }
-            segments.push(SegmentInfo { number, size: end });
+            segments.push(Segment { info: SegmentInfo { number, size: end }, id });
         }
         let writer = Self {
             disk,
             options,
             segments,
+            salts,
             file,
             number,
+            id,
             end,
             allocated: end,
             index,
             ahead: None,
             names_unsynced: false,
+            spares: Vec::new(),
             leaving: VecDeque::new(),
         };
         Ok((writer, recovery))
@@ -134,7 +150,7 @@ impl SegmentWriter {
 
     /// Where appends go on.
     pub(super) fn waiting(&self) -> Waiting {
-        Waiting::new(&self.options, self.segments.clone())
+        Waiting::new(&self.options, self.segments.clone(), self.salts)
     }
 
     /// Writes the group and syncs. When this answers, a crash can't take the group any more.
@@ -160,7 +176,8 @@ impl SegmentWriter {
             self.go_on_in(unwritten.segment)?;
         }
         let parts = unwritten.parts();
-        self.allocate(end_of(unwritten.offset, &parts));
+        self.allocate(end_of(unwritten.offset, &parts) + TERMINATOR.len() as u64);
+        let parts: Vec<&[u8]> = parts.into_iter().chain([&TERMINATOR[..]]).collect();
         self.file.write_parts_at(unwritten.offset, &parts).map_err(CommitError::of)
     }
 
@@ -186,8 +203,29 @@ impl SegmentWriter {
             .checked_add(1)
             .filter(|_| self.ahead.is_none() && self.end * 2 >= self.options.segment_size);
         if let Some(number) = next {
-            self.ahead = create(&*self.disk, FileRole::Segment, u64::from(number)).ok();
+            self.ahead = self.make(number).ok();
         }
+    }
+
+    /// A file for the segment of that number, which is durable: a spare one, if there is any.
+    fn make(&mut self, number: u32) -> io::Result<Box<dyn DiskFile>> {
+        if let Some(spare) = self.spares.pop() {
+            match self.reuse(&spare, number) {
+                Ok(()) => return Ok(spare.file),
+                Err(_) => self.leaving.push_back(spare),
+            }
+        }
+        create(&*self.disk, FileRole::Segment, self.salts.id(number))
+    }
+
+    /// Makes a spare file the segment of that number. As long as it has not its new name, a start
+    /// takes it away, whatever it holds.
+    fn reuse(&self, spare: &Leaving, number: u32) -> io::Result<()> {
+        let header = header::encode(FileRole::Segment, self.salts.id(number));
+        spare.file.write_parts_at(0, &[&header, &TERMINATOR])?;
+        spare.file.sync()?;
+        self.disk.rename(&spare.name, &name(number))?;
+        self.disk.sync()
     }
 
     /// Takes a segment out of the log, durably: the next one goes only after it, so that a crash
@@ -211,9 +249,18 @@ impl SegmentWriter {
         if let Ok(file) = self.disk.open(&removed)
             && let Ok(size) = file.size()
         {
-            self.leaving.push_back(Leaving { name: removed, file, size });
+            let removed = Leaving { name: removed, file, size };
+            match self.spares.len() < SPARE_FILES_MAX {
+                true => self.spares.push(removed),
+                false => self.leaving.push_back(removed),
+            }
         }
         Ok(())
+    }
+
+    /// Has the files that are kept for later segments go too: the space is needed now.
+    pub(super) fn give_up_spares(&mut self) {
+        self.leaving.extend(self.spares.drain(..));
     }
 
     /// Whether there are files to be shrunk away.
@@ -241,7 +288,7 @@ impl SegmentWriter {
             return Ok(());
         }
         let mut bytes = Vec::new();
-        record::put(&mut bytes, u64::from(self.number), self.end, KIND_BATCH, b"");
+        record::put(&mut bytes, self.id, self.end, KIND_BATCH, &batch_payload(self.id));
         self.write(self.end, &[&bytes])?;
         // Space that was taken and not used. The next start does it if this fails.
         let _ = self.file.set_size(self.end);
@@ -252,20 +299,22 @@ impl SegmentWriter {
         self.file = match self.ahead.take() {
             Some(file) => file,
             // An unused file of that name does no harm; the next try makes it anew.
-            None => create(&*self.disk, FileRole::Segment, u64::from(number))
-                .map_err(CommitError::of)?,
+            None => self.make(number).map_err(CommitError::of)?,
         };
         self.number = number;
+        self.id = self.salts.id(number);
         self.end = HEADER_SIZE as u64;
-        self.allocated = self.end;
+        // What cannot be asked is taken for a new file.
+        self.allocated = self.file.size().unwrap_or(self.end);
         self.index = IndexBuilder::new(number, self.options.index_size_max);
         Ok(())
     }
 
     fn write(&mut self, offset: u64, parts: &[&[u8]]) -> Result<(), CommitError> {
         let end = end_of(offset, parts);
-        self.allocate(end);
-        write_and_sync(&*self.file, offset, parts)?;
+        self.allocate(end + TERMINATOR.len() as u64);
+        let parts: Vec<&[u8]> = parts.iter().copied().chain([&TERMINATOR[..]]).collect();
+        write_and_sync(&*self.file, offset, &parts)?;
         self.end = end;
         Ok(())
     }
@@ -294,7 +343,7 @@ fn end_of(offset: u64, parts: &[&[u8]]) -> u64 {
 }
 
 /// Makes the folder what it should be, and answers the file to go on in, and where.
-fn prepare(disk: &dyn Disk, plan: &Plan, number: u32) -> io::Result<(Box<dyn DiskFile>, u64)> {
+fn prepare(disk: &dyn Disk, plan: &Plan, id: u64) -> io::Result<(Box<dyn DiskFile>, u64)> {
     for unused in &plan.unused {
         disk.remove(&name(*unused))?;
         index::remove(disk, *unused);
@@ -311,5 +360,5 @@ fn prepare(disk: &dyn Disk, plan: &Plan, number: u32) -> io::Result<(Box<dyn Dis
             return Ok((file, last.end));
         }
     }
-    Ok((create(disk, FileRole::Segment, u64::from(number))?, HEADER_SIZE as u64))
+    Ok((create(disk, FileRole::Segment, id)?, HEADER_SIZE as u64))
 }
