@@ -36,7 +36,7 @@ fn fill(disk: &Arc<FaultyDisk>, appends: u8) {
         batch.push(number, &vec![number; usize::from(number) * 7]);
         batch.push(1, b"x");
         metadata.commit(&batch).unwrap();
-        log.append(&batch, &mut Vec::new()).unwrap();
+        log.append(&mut batch, &mut Vec::new()).unwrap();
         if number % 10 == 9 {
             metadata.snapshot(&[number; 100]).unwrap();
         }

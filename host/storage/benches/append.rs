@@ -106,7 +106,7 @@ fn run(folder: &Path, discard: bool, batch_size: usize, records: usize) -> io::R
     while appended < records as u64 {
         fill_batch(&mut batch);
         positions.clear();
-        appended = log.append(&batch, &mut positions).map_err(io::Error::other)?.0;
+        appended = log.append(&mut batch, &mut positions).map_err(io::Error::other)?.0;
         // Half of it at once, as confirms come.
         if appended % (UNCONFIRMED_MAX / 2) < batch_size as u64 {
             wait_until(appended.saturating_sub(UNCONFIRMED_MAX / 2));

@@ -56,7 +56,7 @@ fn fill(folder: &Path, records: u64) -> io::Result<()> {
             batch.push_split(SPLIT_KIND_MIN, &[&HEAD], &[&BODY]);
         }
         positions.clear();
-        appended = log.append(&batch, &mut positions).map_err(io::Error::other)?.0;
+        appended = log.append(&mut batch, &mut positions).map_err(io::Error::other)?.0;
         while log.unsynced_bytes() > 16 << 20 {
             match told.recv().map_err(io::Error::other)? {
                 SyncOutcome::Durable(_) => {}

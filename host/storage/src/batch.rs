@@ -88,6 +88,11 @@ impl Batch {
         self.bytes.len()
     }
 
+    /// Bytes that it has room for without more memory.
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// Takes all records out; the memory stays for the next ones.
     pub fn clear(&mut self) {
         self.bytes.clear();
@@ -103,6 +108,11 @@ impl Batch {
     /// The records, unplaced.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Takes the records' bytes; the batch goes on with an empty buffer.
+    pub(crate) fn take_bytes(&mut self, buffer: Vec<u8>) -> Vec<u8> {
+        std::mem::replace(&mut self.bytes, buffer)
     }
 
     /// Bytes of each record on disk.

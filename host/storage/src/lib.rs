@@ -34,7 +34,7 @@
 //! let (mut batch, mut positions) = (Batch::default(), Vec::new());
 //! batch.push(1, b"a message");
 //! batch.push_split(200, &[b"which a start", b" hands out"], &[b"which it leaves on disk"]);
-//! let position = log.append(&batch, &mut positions).unwrap();
+//! let position = log.append(&mut batch, &mut positions).unwrap();
 //! let record = log.read(positions[1]).unwrap();
 //! assert_eq!(record.head(), b"which a start hands out");
 //! assert_eq!(record.body(), b"which it leaves on disk");

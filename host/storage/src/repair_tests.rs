@@ -36,7 +36,7 @@ fn log(disk: &FaultyDisk, random: &mut Random) -> Vec<Vec<u8>> {
             let body = vec![7; random.below(300) as usize];
             batch.push_split(SPLIT_KIND_MIN, &[&head], &[&body]);
         }
-        log.append(&batch, &mut Vec::new()).unwrap();
+        log.append(&mut batch, &mut Vec::new()).unwrap();
         heads.push(head.to_vec());
     }
     heads

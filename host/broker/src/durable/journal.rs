@@ -245,7 +245,7 @@ impl Journal {
     /// Keeps the memory of a batch for the next one: to grow it anew each time would copy every
     /// message several times.
     pub(crate) fn give_back(&mut self, batch: Batch) {
-        if batch.size() <= BATCH_KEPT_MAX {
+        if batch.capacity() <= BATCH_KEPT_MAX {
             self.batch = batch;
         }
     }

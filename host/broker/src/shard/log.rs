@@ -139,16 +139,16 @@ impl Shard {
         let Some(log) = broker.message_log() else { return };
         let unwanted = self.log.settles && self.log.waiting.is_empty();
         let unwanted = unwanted && self.log.journal.is_unwanted();
-        let batch = self.log.journal.batch();
+        let mut batch = self.log.journal.batch();
         let segment = self.log.segment;
         let appended = {
             // Held until the new bytes are counted: a segment must not look dead meanwhile.
             let mut usage = broker.usage();
             let positions = self.log.journal.positions();
             let appended = match (self.log.settles, unwanted) {
-                (_, true) => log.append_unwanted(&batch, positions),
-                (true, _) => log.append_owing(&batch, positions),
-                (false, _) => log.append(&batch, positions),
+                (_, true) => log.append_unwanted(&mut batch, positions),
+                (true, _) => log.append_owing(&mut batch, positions),
+                (false, _) => log.append(&mut batch, positions),
             };
             match appended {
                 Ok(_) => self.place(&mut usage),

@@ -9,17 +9,12 @@ use std::time::Duration;
 use crate::batch::{AppendError, Batch};
 use crate::log::{Position, SyncOutcome};
 use crate::segments::handles::Handles;
-use crate::segments::spares::{CHUNK_SIZE, Spares};
+use crate::segments::spares::Spares;
 use crate::segments::sync::{self, Syncer};
 use crate::segments::waiting::Waiting;
 use crate::segments::{
     OwnedRecord, ReadError, RecordPosition, RecordRef, SegmentInfo, SegmentWriter,
 };
-
-/// A batch up to this size is copied under the lock, next to others; a larger one before it,
-/// into a buffer of its own.
-const COPY_SIZE_MAX: usize = 16 * 1024;
-const _: () = assert!(COPY_SIZE_MAX <= CHUNK_SIZE);
 
 /// A write and sync that takes so long as a rule is worth no thread that waits for it.
 const QUICK_SYNC: Duration = Duration::from_micros(500);
@@ -121,12 +116,12 @@ impl SegmentLog {
         self.syncer.lock().unwrap()
     }
 
-    /// Takes the records of a batch, in order, behind all that were taken before. Adds the
-    /// position of each to `positions`, and answers the one that [`SyncOutcome::Durable`] will
+    /// Takes the records out of a batch, in order, behind all that were taken before; the batch is
+    /// empty then, and its memory another. Adds the position of each to `positions`, and answers the one that [`SyncOutcome::Durable`] will
     /// reach when all of them are on disk. Never waits for the disk.
     pub fn append(
         &self,
-        batch: &Batch,
+        batch: &mut Batch,
         positions: &mut Vec<RecordPosition>,
     ) -> Result<Position, AppendError> {
         self.append_and(batch, positions, Urgency::Now)
@@ -137,7 +132,7 @@ impl SegmentLog {
     /// [`SegmentLog::wake`].
     pub fn append_owing(
         &self,
-        batch: &Batch,
+        batch: &mut Batch,
         positions: &mut Vec<RecordPosition>,
     ) -> Result<Position, AppendError> {
         self.append_and(batch, positions, Urgency::Owed)
@@ -149,7 +144,7 @@ impl SegmentLog {
     /// who does wait.
     pub fn append_unwanted(
         &self,
-        batch: &Batch,
+        batch: &mut Batch,
         positions: &mut Vec<RecordPosition>,
     ) -> Result<Position, AppendError> {
         self.append_and(batch, positions, Urgency::Later)
@@ -157,16 +152,11 @@ impl SegmentLog {
 
     fn append_and(
         &self,
-        batch: &Batch,
+        batch: &mut Batch,
         positions: &mut Vec<RecordPosition>,
         urgency: Urgency,
     ) -> Result<Position, AppendError> {
         batch.check()?;
-        let copy = (batch.size() > COPY_SIZE_MAX).then(|| {
-            let mut bytes = self.shared.spares.take(batch.size());
-            bytes.extend_from_slice(batch.bytes());
-            bytes
-        });
         let mut state = self.shared.state();
         if state.failed {
             return Err(AppendError::Failed);
@@ -175,7 +165,7 @@ impl SegmentLog {
             return Ok(state.waiting.appended());
         }
         let is_wanted = urgency != Urgency::Later;
-        let placed = state.waiting.append(batch, copy, is_wanted, &self.shared.spares)?;
+        let placed = state.waiting.append(batch, is_wanted, &self.shared.spares)?;
         self.shared.unsynced.store(state.waiting.unsynced(), Ordering::Relaxed);
         if urgency == Urgency::Now {
             self.shared.wake(state);
@@ -188,6 +178,7 @@ impl SegmentLog {
             offset += size;
             at
         }));
+        batch.clear();
         Ok(placed.position)
     }
 

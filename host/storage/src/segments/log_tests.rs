@@ -44,7 +44,7 @@ fn batch(payloads: &[&[u8]]) -> Batch {
 
 fn append(log: &SegmentLog, payloads: &[&[u8]]) -> (Position, Vec<RecordPosition>) {
     let mut positions = Vec::new();
-    let position = log.append(&batch(payloads), &mut positions).unwrap();
+    let position = log.append(&mut batch(payloads), &mut positions).unwrap();
     (position, positions)
 }
 
@@ -176,10 +176,10 @@ fn what_is_owed_is_written_by_whoever_settles_it_and_never_forgotten() {
     .unwrap();
     let append = |owing: bool| {
         let mut positions = Vec::new();
-        let batch = batch(&[b"x"]);
+        let mut batch = batch(&[b"x"]);
         match owing {
-            true => log.append_owing(&batch, &mut positions),
-            false => log.append(&batch, &mut positions),
+            true => log.append_owing(&mut batch, &mut positions),
+            false => log.append(&mut batch, &mut positions),
         }
         .unwrap()
     };
@@ -221,7 +221,7 @@ fn what_nobody_waits_for_is_synced_with_what_follows_or_when_asked() {
     let disk = FaultyDisk::new(1);
     let (log, told, _) = start(disk.clone());
     let unwanted =
-        |payload: &[u8]| log.append_unwanted(&batch(&[payload]), &mut Vec::new()).unwrap();
+        |payload: &[u8]| log.append_unwanted(&mut batch(&[payload]), &mut Vec::new()).unwrap();
     unwanted(b"first");
     log.settle();
     assert!(told.recv_timeout(std::time::Duration::from_millis(50)).is_err());
@@ -255,7 +255,7 @@ fn what_nobody_waits_for_outlives_the_process() {
         payloads.push(payload.to_vec());
         match number % 8 {
             0 => append(&log, &[&payload]).0,
-            _ => log.append_unwanted(&batch(&[&payload]), &mut Vec::new()).unwrap(),
+            _ => log.append_unwanted(&mut batch(&[&payload]), &mut Vec::new()).unwrap(),
         };
         while let Turn::Done = log.syncer().turn() {}
         // What the kernel has outlives the process.
@@ -310,12 +310,12 @@ fn what_is_no_record_is_refused_and_an_empty_batch_is_nothing() {
     let mut positions = Vec::new();
     let mut wrong = Batch::default();
     wrong.push(KIND_MAX + 1, b"");
-    let refused = log.append(&wrong, &mut positions);
+    let refused = log.append(&mut wrong, &mut positions);
     assert_eq!(refused, Err(AppendError::ReservedKind(KIND_MAX + 1)));
-    let big = batch(&[b"small", &vec![0; RECORD_SIZE_MAX]]);
-    let refused = log.append(&big, &mut positions);
+    let mut big = batch(&[b"small", &vec![0; RECORD_SIZE_MAX]]);
+    let refused = log.append(&mut big, &mut positions);
     assert_eq!(refused, Err(AppendError::TooLarge(RECORD_SIZE_MAX)));
-    assert_eq!(log.append(&Batch::default(), &mut positions), Ok(Position(0)));
+    assert_eq!(log.append(&mut Batch::default(), &mut positions), Ok(Position(0)));
     assert_eq!(positions, []);
 }
 
@@ -371,7 +371,7 @@ fn a_start_hands_out_heads_and_bodies_are_read_when_wanted() {
     for number in 0..20u8 {
         batch.push_split(SPLIT_KIND_MIN, &[b"head ", &[number]], &[&[number; 300]]);
     }
-    let position = log.append(&batch, &mut positions).unwrap();
+    let position = log.append(&mut batch, &mut positions).unwrap();
     wait_for(&told, position);
     drop(log);
     let (log, _, found) = start(disk.clone());

@@ -153,8 +153,8 @@ impl Life {
         }
         let mut positions = Vec::new();
         let appended = match random.below(4) {
-            0 => self.log.append_unwanted(&batch, &mut positions),
-            _ => self.log.append(&batch, &mut positions),
+            0 => self.log.append_unwanted(&mut batch, &mut positions),
+            _ => self.log.append(&mut batch, &mut positions),
         };
         match appended {
             Ok(position) => {

@@ -13,11 +13,14 @@ use crate::header::HEADER_SIZE;
 use crate::log::Position;
 use crate::record::{self, KIND_BATCH, KIND_SEGMENT_END, RECORD_OVERHEAD};
 use crate::salt::{self, BATCH_RECORD_SIZE, Salts};
-use crate::segments::spares::Spares;
+use crate::segments::spares::{CHUNK_SIZE, Spares};
 use crate::segments::{RecordPosition, Segment, SegmentInfo, SegmentLogOptions};
 
 /// Largest size of a file, since a position's offset has 32 bits.
 pub(super) const SEGMENT_SIZE_MAX: u64 = u32::MAX as u64;
+/// A batch up to this size is copied next to others; a larger one comes with its buffer.
+const COPY_SIZE_MAX: usize = 16 * 1024;
+const _: () = assert!(COPY_SIZE_MAX <= CHUNK_SIZE);
 /// Bytes that nobody waits for, above which they are written all the same.
 const UNWANTED_SIZE_MAX: u64 = 64 * 1024;
 /// What the log itself may add to a batch in a segment of its own.
@@ -122,12 +125,11 @@ impl Waiting {
         }
     }
 
-    /// Takes the batch's records. `copy` is a copy of the batch's bytes, which saves another
-    /// one under the lock; `is_wanted` says whether anybody waits for them.
+    /// Takes the batch's records, and from a large batch the buffer that they are in, for which it
+    /// gets another one. `is_wanted` says whether anybody waits for them.
     pub(super) fn append(
         &mut self,
-        batch: &Batch,
-        copy: Option<Vec<u8>>,
+        batch: &mut Batch,
         is_wanted: bool,
         spares: &Spares,
     ) -> Result<Placed, AppendError> {
@@ -147,7 +149,12 @@ impl Waiting {
             self.put_batch_record(spares);
         }
         let (segment, offset) = (self.segment(), self.end() as u32);
-        self.put(batch.bytes(), copy, spares);
+        if batch.size() > COPY_SIZE_MAX {
+            let buffer = spares.take(batch.size());
+            self.put_buffer(batch.take_bytes(buffer));
+        } else {
+            self.put(batch.bytes(), spares);
+        }
         self.appended.0 += batch.len() as u64;
         if let Some(open) = &mut self.open {
             open.last = self.appended;
@@ -327,12 +334,32 @@ impl Waiting {
     fn put_own(&mut self, kind: u8, payload: &[u8], spares: &Spares) {
         let mut bytes = Vec::with_capacity(BATCH_RECORD_SIZE);
         record::put_unplaced(&mut bytes, kind, &[payload]);
-        self.put(&bytes, None, spares);
+        self.put(&bytes, spares);
     }
 
     /// Adds records to the open group and places them.
-    fn put(&mut self, records: &[u8], copy: Option<Vec<u8>>, spares: &Spares) {
+    fn put(&mut self, records: &[u8], spares: &Spares) {
+        let (offset, id) = (self.end(), self.id());
+        if let Some(tail) = self.open.as_mut().and_then(|open| open.chunks.last_mut())
+            && let Some(bytes) = Arc::get_mut(&mut tail.bytes)
+            && bytes.capacity() - bytes.len() >= records.len()
+        {
+            let start = bytes.len();
+            bytes.extend_from_slice(records);
+            record::place(&mut bytes[start..], id, offset);
+            self.count(records.len() as u64);
+            return;
+        }
+        let mut bytes = spares.take(records.len());
+        bytes.extend_from_slice(records);
+        self.put_buffer(bytes);
+    }
+
+    /// Adds a buffer of records to the open group and places them.
+    fn put_buffer(&mut self, mut bytes: Vec<u8>) {
         let (segment, offset, id) = (self.segment(), self.end(), self.id());
+        record::place(&mut bytes, id, offset);
+        let size = bytes.len() as u64;
         let open = self.open.get_or_insert_with(|| Group {
             segment,
             offset,
@@ -340,28 +367,19 @@ impl Waiting {
             last: self.appended,
             chunks: Vec::new(),
         });
-        open.size += records.len() as u64;
-        self.unsynced += records.len() as u64;
-        if let Some(last) = self.segments.back_mut() {
-            last.info.size += records.len() as u64;
-        }
-        if copy.is_none()
-            && let Some(tail) = open.chunks.last_mut()
-            && let Some(bytes) = Arc::get_mut(&mut tail.bytes)
-            && bytes.capacity() - bytes.len() >= records.len()
-        {
-            let start = bytes.len();
-            bytes.extend_from_slice(records);
-            record::place(&mut bytes[start..], id, offset);
-            return;
-        }
-        let mut bytes = copy.unwrap_or_else(|| {
-            let mut bytes = spares.take(records.len());
-            bytes.extend_from_slice(records);
-            bytes
-        });
-        record::place(&mut bytes, id, offset);
         open.chunks.push(Chunk { offset, bytes: Arc::new(bytes) });
+        self.count(size);
+    }
+
+    /// Counts bytes that were added to the open group.
+    fn count(&mut self, bytes: u64) {
+        self.unsynced += bytes;
+        if let Some(open) = &mut self.open {
+            open.size += bytes;
+        }
+        if let Some(last) = self.segments.back_mut() {
+            last.info.size += bytes;
+        }
     }
 }
 
