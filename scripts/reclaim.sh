@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What the log of messages costs on disk while a busy queue is consumed: bytes written for each byte
-# published, the folder's largest size over the bytes that are still wanted, and how long a confirm
+# What the log of messages costs on disk while a busy queue is consumed: bytes that the disk wrote for each
+# byte published, the folder's largest size over the bytes that are still wanted, and how long a confirm
 # takes at most. Three times: nothing else in the log; one old message that nobody reads; and many of
 # them, which are copied again and again as the log moves on: a tenth of what is consumed meanwhile.
 #
@@ -34,7 +34,14 @@ perf() {
     "$shunt" perf --uri "amqp://127.0.0.1:$port" -f persistent -s "$size" -i 0 "$@"
 }
 
-written() { awk '/^write_bytes/ {print $2}' "/proc/$broker/io"; }
+# Bytes that went to the disk with the folder; what else is written there meanwhile counts too. Not the
+# process's own count: it takes a large page for written in whole where a record of it was.
+written() {
+    local fields
+    sync
+    read -ra fields <"/sys/dev/block/$(stat -c '%Hd:%Ld' "$folder")/stat"
+    echo $((fields[6] * 512))
+}
 # A file may go while it is looked at.
 used() { { du -s --block-size=1 "$folder/data/messages" 2>/dev/null || true; } | cut -f1; }
 queue() { curl -fsS -X PUT "$api/queues/%2f/$1" -d '{"durable":true}' -H 'content-type: application/json' >/dev/null; }
