@@ -100,21 +100,34 @@ fn a_rejected_message_is_in_one_place_after_a_kill() {
     let mut client = Client::open(node.amqp()).unwrap();
     client.confirm_select().unwrap();
     client.declare_queue("dead").unwrap();
-    let arguments = [
-        ("x-dead-letter-exchange".to_owned(), Value::Str(String::new())),
-        ("x-dead-letter-routing-key".to_owned(), Value::Str("dead".into())),
-    ];
-    client.declare_queue_as("work", "d", &arguments).unwrap();
-    publish_all(&mut client, "", "work", &(0..100).collect::<Vec<_>>());
-    for _ in 0..40 {
-        let message = client.get_as("work", false).unwrap().unwrap();
-        client.reject(message.delivery_tag, false).unwrap();
+    let dead_lettering = |key: &str| {
+        let exchange = ("x-dead-letter-exchange".to_owned(), Value::Str(String::new()));
+        vec![exchange, ("x-dead-letter-routing-key".to_owned(), Value::Str(key.into()))]
+    };
+    // The second way leads through a queue that refuses every letter.
+    client.declare_queue_as("work", "d", &dead_lettering("dead")).unwrap();
+    client.declare_queue_as("other work", "d", &dead_lettering("full")).unwrap();
+    let mut arguments = dead_lettering("dead");
+    arguments.push(("x-max-length".to_owned(), Value::I32(0)));
+    arguments.push(("x-overflow".to_owned(), Value::Str("reject-publish-dlx".into())));
+    client.declare_queue_as("full", "d", &arguments).unwrap();
+    let mut dead = Vec::new();
+    for (queue, first) in [("work", 0), ("other work", 100)] {
+        publish_all(&mut client, "", queue, &(first..first + 100).collect::<Vec<_>>());
+        for number in first..first + 40 {
+            let message = client.get_as(queue, false).unwrap().unwrap();
+            client.reject(message.delivery_tag, false).unwrap();
+            dead.push(number);
+        }
     }
     client.sync().unwrap();
     barrier(&mut client);
     let mut client = restarted(&mut node);
     assert_eq!(numbers(&mut client, "work"), (40..100).collect::<Vec<_>>());
-    assert_eq!(numbers(&mut client, "dead"), (0..40).collect::<Vec<_>>());
+    assert_eq!(numbers(&mut client, "other work"), (140..200).collect::<Vec<_>>());
+    let mut there = numbers(&mut client, "dead");
+    there.sort_unstable();
+    assert_eq!(there, dead);
 }
 
 #[test]

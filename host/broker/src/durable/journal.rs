@@ -1,5 +1,7 @@
 //! What a shard has to tell the log, collected over a batch.
 
+use std::sync::Arc;
+
 use shunt_storage::{Batch, RecordPosition};
 use shunt_types::Message;
 use smallvec::{SmallVec, smallvec};
@@ -18,7 +20,8 @@ const BATCH_KEPT_MAX: usize = 1024 * 1024;
 /// Queues that share one message's record; more need another record.
 const SHARES_MAX: usize = 60_000;
 
-/// A message that left its queue for good.
+/// A message that left its queue for good. The letters of one that is dead share it: the last of them
+/// that is in the log tells that it left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Left {
     pub(crate) queue: QueueUid,
@@ -78,6 +81,8 @@ pub(crate) struct Placed {
 #[derive(Default)]
 pub(crate) struct Journal {
     pending: Vec<Pending>,
+    /// By record in `pending`: the death of which it is a letter.
+    deaths: Vec<(usize, Arc<Left>)>,
     settled: Vec<(QueueUid, u64)>,
     handed_out: Vec<(QueueUid, u8, u64)>,
     /// Whole records, made already: purges and deletions.
@@ -162,16 +167,31 @@ impl Journal {
         &mut self.pending[last]
     }
 
-    /// Messages journalled so far, to find out whether a dead letter was among them.
-    pub(crate) fn message_count(&self) -> usize {
-        self.pending.len()
+    /// What left its queue by becoming the message journalled last.
+    pub(crate) fn became_last(&mut self, left: Arc<Left>) {
+        let Some(last) = self.pending.len().checked_sub(1) else { return };
+        // A letter before it in this batch is in the log when this one is.
+        self.deaths.pop_if(|(_, earlier)| Arc::ptr_eq(earlier, &left));
+        self.deaths.push((last, left));
     }
 
-    /// What left its queue by becoming the message journalled last.
-    pub(crate) fn became_last(&mut self, left: Left) {
-        if let Some(last) = self.pending.last_mut() {
-            last.placement.settled.push((left.queue, left.sequence));
+    /// Has each letter tell of its death, if no other one is still on its way. Answers the deaths that
+    /// are told, and those that are not, whose letters are in the log once this batch is.
+    pub(crate) fn tell_deaths(&mut self) -> (Vec<Left>, Vec<Arc<Left>>) {
+        let (mut told, mut untold) = (Vec::new(), Vec::new());
+        for (record, left) in self.deaths.drain(..) {
+            match Arc::try_unwrap(left) {
+                Ok(left) => {
+                    if left.is_logged {
+                        let settled = &mut self.pending[record].placement.settled;
+                        settled.push((left.queue, left.sequence));
+                    }
+                    told.push(left);
+                }
+                Err(left) => untold.push(left),
+            }
         }
+        (told, untold)
     }
 
     pub(crate) fn left(&mut self, left: &Left) {

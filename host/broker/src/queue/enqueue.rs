@@ -1,9 +1,11 @@
 //! A message comes in.
 
+use std::sync::Arc;
+
 use shunt_types::Message;
 
 use super::{Dead, DeathReason, Entry, Overflow, Queue, Stored};
-use crate::durable::Target;
+use crate::durable::{Left, Target};
 
 /// What the queue says to a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +105,7 @@ impl Queue {
     pub(super) fn bury(&mut self, entry: Entry, reason: DeathReason) {
         self.forget(entry.sequence);
         if self.settings.dead_letter.is_some() || self.settings.delayed_for.is_some() {
-            let left = self.left(entry.sequence, entry.stored);
+            let left = self.left(entry.sequence, entry.stored).map(Arc::new);
             self.dead.push_back(Dead {
                 message: entry.message,
                 reason,
@@ -121,5 +123,16 @@ impl Queue {
             let (message, stored) = (Some(message), Stored::NOWHERE);
             self.dead.push_back(Dead { message, reason, stored, left: None });
         }
+    }
+
+    /// The message that was refused last is itself the letter of an earlier death, which the letter
+    /// that becomes of it is to tell of. Answers that death where no letter becomes of it.
+    pub(crate) fn mourn_for(&mut self, left: Arc<Left>) -> Option<Arc<Left>> {
+        let mourns = self.settings.overflow == Overflow::RejectPublishDeadLetter
+            && self.settings.dead_letter.is_some();
+        let dead = self.dead.back_mut().filter(|_| mourns);
+        let Some(dead) = dead else { return Some(left) };
+        dead.left = Some(left);
+        None
     }
 }

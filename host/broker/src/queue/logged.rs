@@ -227,11 +227,10 @@ impl Queue {
         self.log.as_mut()?.purged.take()
     }
 
-    /// Every message that has a record, for what its deletion gives back.
+    /// Every message that has a record and is not dead, for what its deletion gives back.
     pub(crate) fn all_stored(&self) -> Vec<Stored> {
         let unacked = self.unacked.iter().map(|(_, unacked)| unacked.entry.stored);
-        let dead = self.dead.iter().filter(|dead| dead.left.is_some()).map(|dead| dead.stored);
-        self.ready.stored().into_iter().chain(unacked).chain(dead).collect()
+        self.ready.stored().into_iter().chain(unacked).collect()
     }
 
     /// Looks from `place` on at as many messages as are `left`, and tells those whose records stand

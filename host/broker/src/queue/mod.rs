@@ -23,6 +23,7 @@ mod settle;
 mod tests;
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use shunt_types::{Message, QueueId};
 use slab::Slab;
@@ -105,8 +106,9 @@ pub struct Dead {
     pub reason: DeathReason,
     /// Where the log has it.
     pub(crate) stored: Stored,
-    /// How the log is told that it left the queue.
-    pub(crate) left: Option<Left>,
+    /// How the log is told that it left the queue; where it was refused, being a letter itself, that
+    /// what it comes from left another queue.
+    pub(crate) left: Option<Arc<Left>>,
 }
 
 /// What the queue counted since it was declared, and how it stands now.

@@ -24,7 +24,7 @@ pub(crate) struct PublishItem {
     /// The token that the answer carries, where one is wanted.
     pub(crate) token: Option<u64>,
     /// What left its queue by becoming this message: the shard that writes the one writes both.
-    pub(crate) left: Option<Box<Left>>,
+    pub(crate) left: Option<Arc<Left>>,
     /// Where the publisher's shard has written it already.
     pub(crate) written: Option<Written>,
 }

@@ -4,18 +4,15 @@
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use shunt_storage::RecordPosition;
-use shunt_types::{Message, QueueId, ShardId};
+use shunt_types::{Message, QueueId};
 
 use super::evacuation::Evacuating;
 use super::{Shard, Slot};
-use crate::broker::Broker;
 use crate::durable::{Journal, Left, Target, Usage, Written, share};
 use crate::ports::{ConfirmSink, Confirmation};
 use crate::queue::Enqueued;
-use crate::shard::Task;
 
 /// How often this shard may find other work while the log's thread sleeps.
 const OWING_MAX: u32 = 8;
@@ -37,8 +34,6 @@ pub(super) struct ShardLog {
     pub(super) journal: Journal,
     /// Live bytes by segment that changed in this batch.
     changes: BTreeMap<u32, i64>,
-    /// The death that the record of the message journalled next is to tell of.
-    death: Option<Left>,
     /// Who waits for the messages journalled in this batch.
     waiting: Waiting,
     /// Who waits for the disk, by position in the log.
@@ -92,10 +87,6 @@ impl Shard {
             }
         }
         self.log.waiting.extend(confirm.map(|(token, sink)| (token, sink.clone())));
-        if let Some(left) = self.log.death.take_if(|left| left.is_logged) {
-            self.log.journal.became_last(left);
-            self.log.freed(left.position, left.shares);
-        }
     }
 
     /// A message is in a queue that is too long for memory.
@@ -139,6 +130,8 @@ impl Shard {
         let Some(log) = broker.message_log() else { return };
         let unwanted = self.log.settles && self.log.waiting.is_empty();
         let unwanted = unwanted && self.log.journal.is_unwanted();
+        let (told, untold) = self.log.journal.tell_deaths();
+        told.iter().for_each(|left| self.log.freed(left.position, left.shares));
         let mut batch = self.log.journal.batch();
         let segment = self.log.segment;
         let appended = {
@@ -185,6 +178,9 @@ impl Shard {
             // Nothing more is written, so nothing more can be promised.
             Err(_) => answer(waiting, false),
         }
+        // Other shards may have written their letters meanwhile. What this journals goes with the end of
+        // the flush.
+        untold.into_iter().for_each(|left| self.left_as_letter(left));
         self.wake_log_in_time();
     }
 
@@ -316,53 +312,34 @@ impl Shard {
         }
     }
 
-    /// Journals the deletion of a queue.
-    pub(super) fn collect_deleted(&mut self, slot: &Slot) {
+    /// Journals the deletion of a queue. Letters that wait in it go with it.
+    pub(super) fn collect_deleted(&mut self, slot: &mut Slot) {
         for stored in slot.queue.all_stored() {
             self.log.freed(stored.position, stored.shares);
         }
+        let dead = slot.queue.take_dead(usize::MAX).into_iter();
+        dead.filter_map(|dead| dead.left).for_each(|left| self.left_as_letter(left));
         if let Some(uid) = slot.queue.uid() {
             self.log.journal.deleted(uid);
         }
     }
 
-    /// Enqueues a letter in this shard's queue, and journals in its record that the dead message left:
-    /// with two records, a crash between them would double it. `journalled` messages were in the journal
-    /// before the first copy of the letter.
-    pub(super) fn enqueue_letter(
-        &mut self,
-        queue: QueueId,
-        message: Message,
-        confirm: Option<(u64, &Arc<dyn ConfirmSink>)>,
-        left: Left,
-        journalled: usize,
-    ) -> Enqueued {
-        // What dealing journals, such as a trace of a delivery, is not the letter.
-        if self.slot(queue).is_some_and(|slot| slot.queue.is_bounded()) {
-            self.deal(queue.slot());
-        }
-        self.log.death = Some(left);
-        let enqueued = self.enqueue(queue, message, confirm, None);
-        if let Some(left) = self.log.death.take() {
-            self.left_by_letter(left, journalled);
-        }
-        enqueued
+    /// A queue has answered to a letter: what is written tells of the death, what is refused leaves that
+    /// to the letter that it becomes itself, and what is only in memory or dropped has no record to come.
+    pub(super) fn letter_enqueued(&mut self, queue: QueueId, enqueued: Enqueued, left: Arc<Left>) {
+        let left = match (enqueued, self.slot(queue)) {
+            (Enqueued::Logged(_), _) => return self.log.journal.became_last(left),
+            (Enqueued::Rejected, Some(slot)) => slot.queue.mourn_for(left),
+            _ => Some(left),
+        };
+        left.into_iter().for_each(|left| self.left_as_letter(left));
     }
 
-    /// Journals that a dead message left: in the record of a letter's earlier copy, if one was written
-    /// since the journal held `journalled` messages.
-    pub(super) fn left_by_letter(&mut self, left: Left, journalled: usize) {
-        if self.log.journal.message_count() > journalled && left.is_logged {
-            self.log.journal.became_last(left);
-            self.log.freed(left.position, left.shares);
-        } else {
+    /// Journals that a dead message left, if it has no letter on its way any more.
+    pub(super) fn left_as_letter(&mut self, left: Arc<Left>) {
+        if let Some(left) = Arc::into_inner(left) {
             self.log.left(&left);
         }
-    }
-
-    /// Journals that a dead message left, once its letter is in every queue that it went to.
-    pub(super) fn left_as_letter(&mut self, left: Left) {
-        self.log.left(&left);
     }
 }
 
@@ -392,26 +369,6 @@ fn answer(waiting: Waiting, accepted: bool) {
         if !same {
             sink.confirm(&confirmations);
             confirmations.clear();
-        }
-    }
-}
-
-/// Waits for the queues of other shards that a dead letter went to; then the dead message has
-/// left its own.
-pub(super) struct LetterDelivered {
-    pub(super) broker: Arc<Broker>,
-    pub(super) shard: ShardId,
-    pub(super) left: Left,
-    pub(super) remaining: AtomicUsize,
-}
-
-impl ConfirmSink for LetterDelivered {
-    fn confirm(&self, confirmations: &[Confirmation]) {
-        if self.remaining.fetch_sub(confirmations.len(), Ordering::AcqRel) == confirmations.len() {
-            let left = self.left;
-            self.broker.inbox(self.shard).post(Task::Call(Box::new(move |shard| {
-                shard.left_as_letter(left);
-            })));
         }
     }
 }

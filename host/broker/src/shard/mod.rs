@@ -33,7 +33,7 @@ pub use requests::{Consumer, DeleteOptions};
 pub use trace::{Origin, TracedDelivery, publish_traced};
 
 use crate::broker::Broker;
-use crate::durable::{QueueUid, RecoveredQueue, Written};
+use crate::durable::{Left, QueueUid, RecoveredQueue, Written};
 use crate::metadata::Actor;
 use crate::ports::{CancelReason, ConfirmSink, Confirmation, ConsumerSink, Flow};
 use crate::queue::{ConsumerId, Enqueued, MemoryBudget, Queue, QueueSettings, Settlement};
@@ -177,14 +177,7 @@ impl Shard {
     fn take_batch(&mut self, batch: PublishBatch) {
         for PublishItem { queue, message, token, left, written } in batch.items {
             let confirm = token.zip(batch.reply.as_ref());
-            let enqueued = match left {
-                None => self.enqueue(queue, message, confirm, written),
-                Some(left) => {
-                    let journalled = self.log.journal.message_count();
-                    self.enqueue_letter(queue, message, confirm, *left, journalled)
-                }
-            };
-            let accepted = match enqueued {
+            let accepted = match self.enqueue(queue, message, confirm, written, left) {
                 Enqueued::Accepted | Enqueued::Paged(_) | Enqueued::Duplicate => true,
                 Enqueued::Rejected => false,
                 // Answered when it is on disk.
@@ -200,23 +193,48 @@ impl Shard {
         self.confirmations.clear();
     }
 
-    /// Puts a message into one of this shard's queues. A queue that is gone takes it and drops
-    /// it, as RabbitMQ confirms a publish to a queue deleted meanwhile. The publisher's shard may
-    /// have written it already.
+    /// Puts a message into one of this shard's queues, and deals it out where the queue is bounded.
     fn enqueue(
         &mut self,
         id: QueueId,
         message: Message,
         confirm: Option<(u64, &Arc<dyn ConfirmSink>)>,
         written: Option<Written>,
+        left: Option<Arc<Left>>,
     ) -> Enqueued {
-        let now_ms = self.now_ms;
+        let is_bounded = self.deal_bounded(id);
+        let outcome = self.put(id, message, confirm, written, left);
+        if is_bounded {
+            self.deal(id.slot());
+        }
+        outcome
+    }
+
+    /// Deals a queue out if it is bounded, as it wants to be before and after each message.
+    fn deal_bounded(&mut self, id: QueueId) -> bool {
         let is_bounded = self.slot(id).is_some_and(|slot| slot.queue.is_bounded());
         if is_bounded {
             self.deal(id.slot());
         }
+        is_bounded
+    }
+
+    /// Puts a message into one of this shard's queues. A queue that is gone takes it and drops
+    /// it, as RabbitMQ confirms a publish to a queue deleted meanwhile. The publisher's shard may
+    /// have written it already; a letter comes with what left its queue by becoming it.
+    #[inline]
+    fn put(
+        &mut self,
+        id: QueueId,
+        message: Message,
+        confirm: Option<(u64, &Arc<dyn ConfirmSink>)>,
+        written: Option<Written>,
+        left: Option<Arc<Left>>,
+    ) -> Enqueued {
+        let now_ms = self.now_ms;
         let Some(slot) = self.slot(id) else {
             self.no_use(written);
+            left.into_iter().for_each(|left| self.left_as_letter(left));
             return Enqueued::Accepted;
         };
         let kept = slot.queue.may_need_record(&message).then(|| message.clone());
@@ -230,8 +248,8 @@ impl Shard {
             }
             _ => self.no_use(written),
         }
-        if is_bounded {
-            self.deal(id.slot());
+        if let Some(left) = left {
+            self.letter_enqueued(id, outcome, left);
         }
         self.mark_dirty(id.slot());
         outcome
@@ -429,7 +447,7 @@ impl Shard {
         }
         self.append_journal();
         let Some(mut slot) = self.slots[id.slot() as usize].take() else { return 0 };
-        self.collect_deleted(&slot);
+        self.collect_deleted(&mut slot);
         self.deadlines.remove(&(slot.deadline_ms, id.slot()));
         for sink in slot.sinks.iter_mut().flatten() {
             sink.cancelled(CancelReason::QueueDeleted);

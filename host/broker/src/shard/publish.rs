@@ -1,14 +1,12 @@
 //! A publish: from the exchange to the queues, on any thread.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use shunt_routing::{Exchange, Header, RouteFailure, Topology as _, Walk};
 use shunt_types::{AmqpError, FieldTable, Message, QueueId, ShardId, Value, ValueRef};
 use smallvec::SmallVec;
 
 use super::inbox::PublishItem;
-use super::log::LetterDelivered;
 use super::{Outbox, PublishBatch, Shard, Task};
 use crate::broker::Broker;
 use crate::durable::Left;
@@ -171,21 +169,17 @@ impl Shard {
         options: &PublishOptions<'_>,
         message: Message,
         except: &[QueueId],
-        left: Option<Left>,
+        left: Option<Arc<Left>>,
     ) {
         let mut walk = self.walk.take().unwrap_or_default();
-        let journalled = self.log.journal.message_count();
-        let (mut local, mut remote) = (Vec::new(), Vec::new());
+        let mut letters: SmallVec<[_; 1]> = SmallVec::new();
         match route(&mut walk, self.broker.replies(), self.now_ms, options, message) {
             Ok(Routed::To(copies)) => {
                 copies.each_reply(|to, message| self.dispatch_reply(to, message));
                 copies.each(&walk, Some(self.id), |queue, message| {
-                    if except.contains(&queue) {
-                        // It died there before.
-                    } else if queue.shard() == self.id {
-                        local.push((queue, message));
-                    } else {
-                        remote.push((queue, message));
+                    // It may have died there before.
+                    if !except.contains(&queue) {
+                        letters.push((queue, message));
                     }
                 });
             }
@@ -193,39 +187,25 @@ impl Shard {
             Ok(Routed::Nowhere) | Err(_) => {}
         }
         self.walk = Some(walk);
-        let Some(left) = left else {
-            return local.into_iter().chain(remote).for_each(|(queue, message)| {
-                self.dispatch(queue, message, options);
-            });
-        };
-        let last = if remote.is_empty() { local.pop() } else { None };
-        for (queue, message) in local {
-            self.dispatch(queue, message, options);
+        if letters.is_empty() {
+            return left.into_iter().for_each(|left| self.left_as_letter(left));
         }
-        if let Some((queue, message)) = last {
-            self.enqueue_letter(queue, message, options.confirm, left, journalled);
-            return;
+        // Dealing writes what is journalled: none between the letters, so that they are one record.
+        let here = letters.iter().map(|(queue, _)| *queue);
+        let here: SmallVec<[_; 1]> = here.filter(|queue| queue.shard() == self.id).collect();
+        for &queue in &here {
+            self.deal_bounded(queue);
         }
-        if remote.is_empty() {
-            return self.left_by_letter(left, journalled);
+        let shared = std::iter::repeat_n(left, letters.len());
+        for ((queue, message), left) in letters.into_iter().zip(shared) {
+            if queue.shard() == self.id {
+                self.put(queue, message, None, None, left);
+            } else {
+                self.send(queue, message, None, left);
+            }
         }
-        if let [(queue, message)] = &remote[..]
-            && self.log.journal.message_count() == journalled
-        {
-            let outbox = &mut self.outboxes[usize::from(queue.shard().0)];
-            outbox.publish(*queue, message.clone(), None, Some(Box::new(left)));
-            return;
-        }
-        // The dead message stays in the log until the letter is safe on the other shards.
-        let delivered: Arc<dyn ConfirmSink> = Arc::new(LetterDelivered {
-            broker: self.broker.clone(),
-            shard: self.id,
-            left,
-            remaining: AtomicUsize::new(remote.len()),
-        });
-        let options = PublishOptions { confirm: Some((0, &delivered)), ..*options };
-        for (queue, message) in remote {
-            self.dispatch(queue, message, &options);
+        for &queue in &here {
+            self.deal_bounded(queue);
         }
     }
 
@@ -237,22 +217,34 @@ impl Shard {
         options: &PublishOptions<'_>,
     ) -> Option<Enqueued> {
         if queue.shard() == self.id {
-            return match self.enqueue(queue, message, options.confirm, None) {
+            return match self.enqueue(queue, message, options.confirm, None, None) {
                 // The answer comes when it is on disk.
                 Enqueued::Logged(_) => None,
                 enqueued => Some(enqueued),
             };
         }
+        self.send(queue, message, options.confirm, None);
+        None
+    }
+
+    /// Sends a message to another shard's queue, with the record that this batch writes it in, if any.
+    #[inline]
+    fn send(
+        &mut self,
+        queue: QueueId,
+        message: Message,
+        confirm: Option<(u64, &Arc<dyn ConfirmSink>)>,
+        left: Option<Arc<Left>>,
+    ) {
         let shard = queue.shard().0;
         let outbox = &mut self.outboxes[usize::from(shard)];
         if self.log.journal.has_messages() {
             let copy = message.clone();
-            let (batch, item) = outbox.publish(queue, message, options.confirm, None);
+            let (batch, item) = outbox.publish(queue, message, confirm, left);
             self.log.journal.leaves(&copy, (shard, batch, item));
         } else {
-            outbox.publish(queue, message, options.confirm, None);
+            outbox.publish(queue, message, confirm, left);
         }
-        None
     }
 }
 
@@ -263,7 +255,7 @@ impl Outbox {
         queue: QueueId,
         message: Message,
         confirm: Option<(u64, &Arc<dyn ConfirmSink>)>,
-        left: Option<Box<Left>>,
+        left: Option<Arc<Left>>,
     ) -> (usize, usize) {
         let reply = confirm.map(|(_, sink)| sink);
         let same = self.publishes.last().is_some_and(|batch| match (&batch.reply, reply) {

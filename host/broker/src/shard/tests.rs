@@ -6,6 +6,7 @@ mod declare;
 mod delayed;
 mod gauges;
 mod harness;
+mod letter_crashes;
 mod lifetime;
 mod policies;
 mod publish;

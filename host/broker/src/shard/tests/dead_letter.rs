@@ -1,12 +1,8 @@
 //! Dead letters: where they go and what they tell.
 
-use std::sync::Arc;
-
-use shunt_storage::{FaultyDisk, SegmentLog, SegmentLogOptions, SegmentWriter};
 use shunt_types::{FieldTable, Message, Properties, Value};
 
 use super::harness::{Arguments, World, body, message, table};
-use crate::durable::Recovery;
 use crate::queue::Settlement;
 use crate::{PublishOptions, Publisher, RemotePublisher};
 
@@ -29,7 +25,7 @@ fn story(message: &Message) -> Vec<String> {
     deaths(message).iter().map(told).collect()
 }
 
-fn dead_lettering(to: &str, key: &str) -> [(&'static str, Value); 2] {
+pub(super) fn dead_lettering(to: &str, key: &str) -> [(&'static str, Value); 2] {
     [("x-dead-letter-exchange", to.into()), ("x-dead-letter-routing-key", key.into())]
 }
 
@@ -194,58 +190,4 @@ fn a_long_chain_of_full_queues_needs_no_stack() {
     let last = world.queue(&format!("q{LENGTH}"), &[]);
     world.publish("", "q0", "one too many");
     assert_eq!(world.bodies(last), ["first"]);
-}
-
-/// Rejects a persistent message, and answers how many messages each crash of the node would have left:
-/// after each record of the log, from the message's own on.
-fn left_by_crashes(shards: u16, targets: &[Arguments<'_>]) -> Vec<usize> {
-    let disk = FaultyDisk::new(1);
-    let open = |replay: &mut dyn FnMut(_, _, &[u8])| {
-        let disk = Arc::new(disk.clone());
-        SegmentWriter::open(disk, SegmentLogOptions::default(), replay).unwrap().0
-    };
-    let log = SegmentLog::start(open(&mut |_, _, _| {}), |_| {}).unwrap();
-    let mut world = World::new(shards);
-    world.broker.set_message_log(log.clone());
-    let work = world.queue("work", &dead_lettering("amq.fanout", "dead"));
-    for (number, arguments) in targets.iter().enumerate() {
-        let name = format!("dead-{number}");
-        let dead = world.queue(&name, arguments);
-        world.bind("amq.fanout", &name, "");
-        assert_eq!(dead.shard() == work.shard(), shards == 1);
-    }
-    let properties = Properties { delivery_mode: Some(2), ..Properties::default() };
-    let sent = Message::build("", "work", &properties, b"m").unwrap();
-    world.publish_from(0, sent, None).unwrap();
-    world.run();
-    let (delivery, _) = world.shard(work).fetch(work, false).unwrap().unwrap();
-    world.settle(&delivery, Settlement::Reject);
-    drop(world);
-    // The last one writes what it was given.
-    assert_eq!(Arc::strong_count(&log), 1);
-    drop(log);
-
-    let mut recovery = Recovery::new();
-    let mut left = Vec::new();
-    open(&mut |position, kind, head| {
-        recovery.replay(position, kind, head).unwrap();
-        left.push(recovery.messages());
-    });
-    left
-}
-
-#[test]
-fn a_crash_neither_loses_nor_doubles_what_is_dead_lettered() {
-    let bounded = [("x-max-length", Value::I32(5))];
-    let reject = ("x-overflow", Value::from("reject-publish"));
-    let rejecting = [bounded[0].clone(), reject];
-    for shards in [1, 2] {
-        for target in [&[][..], &bounded, &rejecting] {
-            let left = left_by_crashes(shards, &[target]);
-            assert!(left.len() > 1 && left.iter().all(|&left| left == 1), "{left:?}");
-        }
-    }
-    // A letter with two records: one of its copies may be there before the death is.
-    let left = left_by_crashes(1, &[&bounded, &bounded]);
-    assert!(left.iter().all(|&left| left >= 1) && left.last() == Some(&2), "{left:?}");
 }
