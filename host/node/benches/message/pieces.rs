@@ -257,7 +257,7 @@ fn log(appends: bool) -> Box<dyn FnMut()> {
         }
         if appends {
             positions.clear();
-            let position = log.append(black_box(&batch), &mut positions).unwrap();
+            let position = log.append(black_box(&mut batch), &mut positions).unwrap();
             while told.recv().unwrap() < position {}
         }
     })
@@ -321,6 +321,10 @@ impl Disk for Nowhere {
 
     fn sync(&self) -> io::Result<()> {
         Ok(())
+    }
+
+    fn random(&self) -> io::Result<u64> {
+        Ok(0)
     }
 
     fn path(&self, name: &str) -> PathBuf {
