@@ -81,3 +81,47 @@ fn a_full_disk_confirms_nothing_and_loses_nothing() {
     let there = numbers(&mut Client::open(node.amqp()).unwrap());
     assert!(there.iter().copied().eq(0..published + 100), "{} are there", there.len());
 }
+
+/// The file of a removed segment is kept for a later one, but not where space is short.
+#[test]
+fn a_low_disk_gets_the_files_of_removed_segments_back() {
+    let disk = match SmallDisk::mount(DISK) {
+        Ok(disk) => disk,
+        Err(error) => return eprintln!("skipped, no file system could be mounted: {error:#}"),
+    };
+    let node = Node::builder()
+        .setting("node.disk_free_limit_bytes", 10 << 20)
+        .setting("node.segment_bytes", 1 << 20)
+        .on_disk(&disk)
+        .start()
+        .unwrap();
+    let files = || -> (usize, usize) {
+        let folder = std::fs::read_dir(node.data_dir().join("messages")).unwrap();
+        let names = folder.map(|file| file.unwrap().file_name().into_string().unwrap());
+        let (removed, others): (Vec<_>, Vec<_>) = names
+            .filter(|name| name.contains(".segment"))
+            .partition(|name| name.ends_with(".removed"));
+        (others.len(), removed.len())
+    };
+    let mut consumer = Client::open(node.amqp()).unwrap();
+    consumer.declare_queue("q").unwrap();
+    let mut client = Client::open(node.amqp()).unwrap();
+    client.confirm_select().unwrap();
+    publish(&mut client, 0..4_000);
+    client.confirms().unwrap();
+    // Half of it goes, and one file is kept.
+    for _ in 0..2_000 {
+        consumer.get("q").unwrap().unwrap();
+    }
+    poll("a file that is kept", || (files().1 == 1).then_some(())).unwrap();
+
+    std::fs::write(disk.path().join("filler"), vec![1; FILLER + (2 << 20)]).unwrap();
+    poll("the alarm", || is_alarmed(&node).then_some(())).unwrap();
+    poll("its space", || (files().1 == 0).then_some(())).unwrap();
+    assert_eq!(numbers(&mut consumer).len(), 2_000);
+    poll("the other segments' space", || {
+        let (segments, removed) = files();
+        (segments <= 2 && removed == 0).then_some(())
+    })
+    .unwrap();
+}

@@ -82,6 +82,7 @@ impl Watch {
         if let Ok(disk) = rustix::fs::statvfs(&self.folder) {
             let free = disk.f_bavail * disk.f_frsize;
             let is_low = free < self.disk_free_limit;
+            self.broker.keep_spare_segments(!is_low);
             if self.broker.set_alarm(Alarm::Disk, is_low) {
                 let limit = self.disk_free_limit;
                 tracing::warn!(free, limit, is_low, "disk alarm: publishers wait while it is on");

@@ -181,7 +181,7 @@ impl Walk<'_> {
             let name = FileRole::Segment.file_name(number);
             let bytes = self.read(&name)?;
             let id = self.segment_id(number, &bytes)?;
-            let is_garbage = !id.has_header && bytes.len() > HEADER_SIZE;
+            let is_garbage = !id.has_header && salt::may_hold_records(&bytes);
             if is_garbage || Scan::of(&bytes, id.id).has_records {
                 break;
             }
@@ -206,7 +206,7 @@ impl Walk<'_> {
             let is_last = Some(number) == numbers.last();
             let index = FileRole::Index.file_name(*number);
             let found = self.names.contains(&index).then(|| self.read(&index)).transpose()?;
-            let end = Scan::of(&bytes, id.id).end.min(bytes.len());
+            let end = Scan::of_file(&bytes, id.id, is_last).end.min(bytes.len());
             let due = index_of(*number, &bytes[..end]);
             let inspection = self.batches(FileRole::Segment, id, bytes, is_last);
             let is_whole = inspection.check.damaged.is_empty();
@@ -230,7 +230,7 @@ impl Walk<'_> {
         let Id { number, id, has_header } = id;
         let name = role.file_name(number);
         let path = self.path(&name);
-        let scan = Scan::of(&bytes, id);
+        let scan = Scan::of_file(&bytes, id, is_last);
         let verdict = judge(role, &scan, &bytes, has_header, is_last);
         let damage = |flaw: &crate::verdict::Flaw| Damage {
             path: path.clone(),

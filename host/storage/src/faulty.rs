@@ -56,6 +56,9 @@ enum NameChange {
     Remove(String),
 }
 
+/// Bytes that come to the disk together or not at all: few, so that a small file has many.
+const PAGE_SIZE: usize = 64;
+
 #[derive(Debug, Default)]
 struct Content {
     bytes: Vec<u8>,
@@ -162,14 +165,32 @@ impl Content {
     /// Each change since the sync may be lost, and a write may be torn or garbage at its end.
     fn crash(&mut self, random: &mut Random) {
         for mut change in std::mem::take(&mut self.changes) {
-            match (&mut change, random.below(4)) {
+            match (&mut change, random.below(5)) {
                 (_, 0) => continue,
+                // Pages come in any order, and some not at all.
+                (Change::Write(offset, bytes), 4) => {
+                    let (mut from, end) = (*offset, *offset + bytes.len());
+                    while from < end {
+                        let to = end.min((from / PAGE_SIZE + 1) * PAGE_SIZE);
+                        if random.below(3) != 0 {
+                            let part = bytes[from - *offset..to - *offset].to_vec();
+                            apply(&mut self.synced, &Change::Write(from, part));
+                        }
+                        from = to;
+                    }
+                    continue;
+                }
                 (Change::Write(_, bytes), 1) => {
                     bytes.truncate(random.below(bytes.len() as u64 + 1) as usize);
                 }
-                (Change::Write(_, bytes), 2) => {
+                (Change::Write(offset, bytes), 2) => {
                     let from = random.below(bytes.len() as u64 + 1) as usize;
-                    bytes[from..].iter_mut().for_each(|byte| *byte = random.below(256) as u8);
+                    for (at, byte) in bytes.iter_mut().enumerate().skip(from) {
+                        let new = random.below(256) as u8;
+                        if self.synced.get(*offset + at) != Some(byte) {
+                            *byte = new;
+                        }
+                    }
                 }
                 _ => {}
             }
@@ -202,6 +223,14 @@ impl Disk for FaultyDisk {
 
     fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
         let mut state = self.state();
+        // One of that name is emptied: whoever has it open has this one open.
+        let there = state.key(name).ok();
+        if let Some(key) = there {
+            if let Some(content) = state.files.get_mut(&key) {
+                content.change(Change::SetSize(0));
+            }
+            return Ok(Box::new(FaultyFile { disk: self.clone(), key }));
+        }
         let key = FileKey(state.next_key);
         state.next_key += 1;
         state.files.insert(key, Content::default());

@@ -16,8 +16,8 @@
 //! payload  head length u32 | head | body
 //! ```
 
-/// Most bytes of kind and payload.
-pub const RECORD_SIZE_MAX: usize = 64 * 1024 * 1024;
+/// Most bytes of kind and payload: more than the largest message with all that is known of it.
+pub const RECORD_SIZE_MAX: usize = 1024 * 1024 * 1024;
 /// The highest kind that a caller may give a record; those above are the log's own.
 pub const KIND_MAX: u8 = 239;
 /// The lowest kind whose records are split into a head, which a start hands out, and a body,

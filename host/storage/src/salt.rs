@@ -67,6 +67,14 @@ pub(crate) fn find_id(bytes: &[u8], number: u64) -> u64 {
     batch_ids(bytes, number as u32, HEADER_SIZE).next().unwrap_or(number)
 }
 
+/// Whether a segment's file whose header is damaged, and in which no record was found, may have held
+/// some. One that was made ahead of its turn has zeros behind a header that is more than zeros.
+pub(crate) fn may_hold_records(bytes: &[u8]) -> bool {
+    let Some((header, rest)) = bytes.split_at_checked(HEADER_SIZE) else { return false };
+    let is_made_ahead = rest.starts_with(&TERMINATOR) && header.iter().any(|byte| *byte != 0);
+    !rest.is_empty() && !is_made_ahead
+}
+
 /// Whether what is written of a segment ends there, though not only zeros follow: old bytes of its
 /// file do, but no batch of its own.
 pub(crate) fn ends_at(bytes: &[u8], id: u64, offset: usize) -> bool {

@@ -1,7 +1,7 @@
 //! A file of the log, as far as it makes sense: whole records, and gaps between them.
 
 use crate::header::HEADER_SIZE;
-use crate::record::{self, Found, KIND_BATCH};
+use crate::record::{self, Found, KIND_BATCH, KIND_SEGMENT_END};
 use crate::salt;
 
 /// What a file's bytes are.
@@ -38,6 +38,11 @@ pub(crate) struct Gap {
 impl Scan {
     /// Verifies all that follows the header of the file with that id.
     pub(crate) fn of(bytes: &[u8], id: u64) -> Self {
+        Self::of_file(bytes, id, true)
+    }
+
+    /// As [`Scan::of`]. A segment that another one follows ends behind an end record only.
+    pub(crate) fn of_file(bytes: &[u8], id: u64, is_last: bool) -> Self {
         let mut scan = Self {
             gaps: Vec::new(),
             synced_to: 0,
@@ -57,7 +62,12 @@ impl Scan {
                     scan.end = next;
                 }
                 Found::NotWritten => return scan,
-                Found::Damaged(_) if salt::ends_at(bytes, id, offset) => return scan,
+                Found::Damaged(_)
+                    if (is_last || scan.last_kind == Some(KIND_SEGMENT_END))
+                        && salt::ends_at(bytes, id, offset) =>
+                {
+                    return scan;
+                }
                 Found::Damaged(reason) => {
                     let to = record::find_next(bytes, id, offset).unwrap_or(bytes.len());
                     scan.gaps.push(Gap { from: offset, to, reason });

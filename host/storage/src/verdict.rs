@@ -53,7 +53,10 @@ pub(crate) fn judge(
     }
     let gaps = scan.gaps.iter().filter(|gap| gap.from < end);
     flaws.extend(gaps.map(|gap| Flaw { range: gap.from..gap.to, reason: gap.reason }));
-    let is_ended = torn.is_none() && scan.last_kind == Some(KIND_SEGMENT_END);
+    // Behind an end record, too, something may be torn: the zeros, in a file that was used before.
+    let last = scan.records(bytes).take_while(|record| record.offset < end).last();
+    let is_ended = last
+        .is_some_and(|last| last.kind == KIND_SEGMENT_END && last.offset + RECORD_OVERHEAD == end);
     let ends_in_gap = scan.gaps.last().is_some_and(|gap| gap.to == scan.end);
     if role == FileRole::Segment && !is_last && has_header && !is_ended && !ends_in_gap {
         flaws.push(Flaw { range: scan.end..scan.end, reason: NO_END });

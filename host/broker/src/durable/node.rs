@@ -184,6 +184,14 @@ impl Broker {
         self.message_log().map_or(0, SegmentLog::unsynced_bytes)
     }
 
+    /// Says whether the log of messages may keep files of removed segments for later ones; see
+    /// [`SegmentLog::keep_spares`].
+    pub fn keep_spare_segments(&self, keeps: bool) {
+        if let Some(log) = self.message_log() {
+            log.keep_spares(keeps);
+        }
+    }
+
     /// Sets how much memory the ready messages of each queue may take; what is there already
     /// stays until it is consumed.
     pub fn set_memory_budget(&self, budget: MemoryBudget) {

@@ -66,6 +66,8 @@ pub(super) struct State {
     pub(super) asleep: bool,
     /// Whether whoever took its turn has left a file to be shrunk.
     pub(super) is_shrinking: bool,
+    /// Whether files of removed segments are kept for later ones.
+    pub(super) keeps_spares: bool,
     pub(super) closing: bool,
     pub(super) failed: bool,
 }
@@ -93,6 +95,7 @@ impl SegmentLog {
             waiting: writer.waiting(),
             asleep: false,
             is_shrinking: false,
+            keeps_spares: true,
             closing: false,
             failed: false,
         };
@@ -223,6 +226,16 @@ impl SegmentLog {
         state.waiting.hasten();
         state.waiting.remove_through(number);
         self.shared.wake(state);
+    }
+
+    /// Says whether the file of a removed segment may be kept for a later one, as it is at first. If not,
+    /// its space is given back, and so is that of one that is kept already.
+    pub fn keep_spares(&self, keeps: bool) {
+        let mut state = self.shared.state();
+        if std::mem::replace(&mut state.keeps_spares, keeps) != keeps {
+            state.is_shrinking |= !keeps;
+            self.shared.wake(state);
+        }
     }
 
     /// Whether something was appended that the log's thread sleeps through. Takes no lock.

@@ -1,6 +1,6 @@
 //! The log against a model, on a disk that fails. The log's thread is turned by hand, so that a
 //! run depends on its seed alone: `SHUNT_STORAGE_SEED=<seed> cargo test -p shunt-storage model`
-//! repeats the one that failed.
+//! repeats the one that failed, and `SHUNT_STORAGE_SEEDS=<count>` tries so many.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -137,7 +137,8 @@ impl Life {
         for _ in 0..1 + random.below(5) {
             let kind = KINDS[random.below(2) as usize];
             let mut head = model.next_number.to_le_bytes().to_vec();
-            let filler = vec![model.next_number as u8; random.below(filler_max) as usize];
+            let fill = if random.below(2) == 0 { 0 } else { model.next_number as u8 };
+            let filler = vec![fill; random.below(filler_max) as usize];
             model.next_number += 1;
             let mut body = Vec::new();
             if kind < SPLIT_KIND_MIN {
@@ -252,6 +253,21 @@ fn run(seed: u64, coverage: &Coverage) {
     let mut old_index = None;
     for _ in 0..5 {
         disk.set_faults(Faults::default());
+        // Starts that fail half way, and crashes after them.
+        while random.below(2) == 0 {
+            let rate = random.below(300) as u32;
+            disk.set_faults(Faults {
+                write_error_per_mille: rate,
+                sync_error_per_mille: rate,
+                ..Faults::default()
+            });
+            let opened = SegmentWriter::open(Arc::new(disk.clone()), OPTIONS, &mut |_, _, _| {});
+            drop(opened);
+            disk.set_faults(Faults::default());
+            if random.below(2) == 0 {
+                disk.crash();
+            }
+        }
         if random.below(2) == 0 {
             spoil_index(&disk, &mut random, &mut old_index);
         }
@@ -360,7 +376,9 @@ impl Drop for Seed {
 }
 
 fn for_seeds(count: u64, run: impl Fn(u64)) {
-    let one = std::env::var("SHUNT_STORAGE_SEED").ok().and_then(|seed| seed.parse().ok());
+    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse().ok());
+    let (one, count) =
+        (number("SHUNT_STORAGE_SEED"), number("SHUNT_STORAGE_SEEDS").unwrap_or(count));
     for seed in one.map_or(0..count, |seed| seed..seed + 1) {
         let _seed = Seed(seed);
         run(seed);

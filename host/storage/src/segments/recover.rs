@@ -202,7 +202,7 @@ impl Reader<'_> {
         }
         self.load(file.number, u64::MAX)?;
         let scan = Scan::of(&self.bytes, self.id(file));
-        if scan.has_records || (file.id.is_none() && self.bytes.len() > HEADER_SIZE) {
+        if scan.has_records || (file.id.is_none() && salt::may_hold_records(&self.bytes)) {
             return Ok(true);
         }
         // Nothing, or what a crash left of the first batch.
@@ -240,7 +240,7 @@ impl Reader<'_> {
         }
         self.load(number, u64::MAX)?;
         let id = self.id(file);
-        let scan = Scan::of(&self.bytes, id);
+        let scan = Scan::of_file(&self.bytes, id, is_last);
         // Batches go on in a file only if it is whole at its start, so that it can be named later.
         let verdict = judge(FileRole::Segment, &scan, &self.bytes, file.id.is_some(), is_last);
         for flaw in &verdict.flaws {

@@ -191,7 +191,7 @@ fn damage_is_told_and_the_rest_served() {
     ];
     check(&files, &[1, 2, 5], &expected, None, 4);
 
-    let garbage = vec![7; 500];
+    let garbage = vec![b'M'; 500];
     let end = "a record is longer than a record may be";
     let expected = [(3, 0, "the header is wrong"), (3, HEADER_SIZE as u64, end)];
     check(&[(3, garbage)], &[], &expected, None, 4);
@@ -227,4 +227,67 @@ fn numbers_end_somewhere() {
     let (_, recovery, next) = open(&disk).unwrap();
     assert_eq!((recovery.damaged.len(), next), (1, 1));
     assert!(disk.list().unwrap().contains(&beyond), "left alone");
+}
+
+#[test]
+fn zeros_in_the_last_group_of_a_segment_take_nothing_else_with_them() {
+    // A record's place is zeros; what follows in the same group is whole, the end record included.
+    let (one, two) = (reused(7, &[255, 1, 255, 2, 3, 4, 252]), reused(8, &[255, 5]));
+    let second = HEADER_SIZE + 13 + 10 + 13;
+    let mut zeroed = one.clone();
+    zeroed[second..second + 10].fill(0);
+    let reason = "a record has the length 0";
+    let files = [(7, zeroed), (8, two.clone())];
+    check(&files, &[1, 3, 4, 5], &[(7, second as u64, reason)], None, 8);
+}
+
+/// A segment whose last group, with the end record, has reached the disk but for the zeros behind it:
+/// the power went, or the process was killed between two pages of the write.
+fn ended_but_for_the_zeros() -> (Vec<u8>, u64) {
+    let mut bytes = reused(7, &[255, 1, 255, 2, 252]);
+    let end = HEADER_SIZE + 2 * (13 + 10) + 9;
+    bytes[end..end + 8].fill(77);
+    (bytes, end as u64)
+}
+
+#[test]
+fn nothing_is_appended_behind_an_end_record() {
+    let (bytes, end) = ended_but_for_the_zeros();
+    let disk = disk(&[(7, bytes)]);
+    let (found, recovery, next) = open(&disk).unwrap();
+    assert_eq!((found, recovery.damaged.len()), (vec![1, 2], 0));
+    assert_eq!(recovery.cut_tail.unwrap().offset, end);
+    assert_eq!(next, 8, "the segment has ended");
+}
+
+#[test]
+fn a_segment_with_an_end_record_and_old_bytes_behind_it_loses_nothing_later() {
+    let disk = disk(&[(7, ended_but_for_the_zeros().0)]);
+    let (writer, _) =
+        SegmentWriter::open(Arc::new(disk.clone()), OPTIONS, &mut |_, _, _| {}).unwrap();
+    let log = SegmentLog::without_thread(writer, |outcome| {
+        assert!(matches!(outcome, crate::SyncOutcome::Durable(_)));
+    });
+    for kind in 3..12 {
+        let mut batch = crate::Batch::default();
+        batch.push(kind, &[kind; 900]);
+        log.append(&mut batch, &mut Vec::new()).unwrap();
+        while let sync::Turn::Done = log.syncer().turn() {}
+    }
+    // All was confirmed, and nothing has failed. The process ends.
+    drop(log);
+    let (found, recovery, _) = open(&disk).unwrap();
+    assert_eq!(recovery.damaged, []);
+    assert_eq!(found, (1..12).collect::<Vec<u8>>());
+}
+
+#[test]
+fn a_flipped_bit_in_a_file_made_ahead_is_no_damage_of_the_log() {
+    let mut ahead = reused(8, &[]);
+    ahead[15] ^= 1;
+    // The last segment with records ends in a torn batch, as a crash may leave it.
+    let mut last = reused(7, &[255, 1, 255, 2, 3]);
+    let torn = HEADER_SIZE + 13 + 10 + 13 + 10;
+    last[torn + 9] ^= 1;
+    check(&[(7, last), (8, ahead)], &[1, 2], &[], Some((7, torn as u64)), 7);
 }

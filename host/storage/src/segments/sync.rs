@@ -53,6 +53,7 @@ impl Syncer {
     /// Writes one group, or what nobody waits for, or takes one segment away.
     pub(super) fn turn(&mut self) -> Turn {
         let mut state = self.shared.state();
+        self.writer.keep_spares(state.keeps_spares);
         let group_first = self.removed_last && state.waiting.has_group();
         if let Some(number) = state.waiting.next_removal().filter(|_| !group_first) {
             drop(state);

@@ -67,6 +67,7 @@ pub struct SegmentWriter {
     /// Files that are not part of the log any more, whole, to become later segments: a write to
     /// blocks that were written before changes nothing but bytes.
     spares: Vec<Leaving>,
+    keeps_spares: bool,
     /// Files that are not part of the log any more, and go in pieces.
     leaving: VecDeque<Leaving>,
 }
@@ -135,6 +136,7 @@ impl SegmentWriter {
             ahead: None,
             names_unsynced: false,
             spares: Vec::new(),
+            keeps_spares: true,
             leaving: VecDeque::new(),
         };
         Ok((writer, recovery))
@@ -209,23 +211,20 @@ impl SegmentWriter {
 
     /// A file for the segment of that number, which is durable: a spare one, if there is any.
     fn make(&mut self, number: u32) -> io::Result<Box<dyn DiskFile>> {
+        let id = self.salts.id(number);
         if let Some(spare) = self.spares.pop() {
-            match self.reuse(&spare, number) {
-                Ok(()) => return Ok(spare.file),
-                Err(_) => self.leaving.push_back(spare),
+            let header = header::encode(FileRole::Segment, id);
+            let written = spare.file.write_parts_at(0, &[&header, &TERMINATOR]);
+            if written.and_then(|()| spare.file.sync()).is_ok() {
+                // From here on it may be the segment's file, whatever fails: the next try empties it. As
+                // long as it has not its new name, a start takes it away, whatever it holds.
+                self.disk.rename(&spare.name, &name(number))?;
+                self.disk.sync()?;
+                return Ok(spare.file);
             }
+            self.leaving.push_back(spare);
         }
-        create(&*self.disk, FileRole::Segment, self.salts.id(number))
-    }
-
-    /// Makes a spare file the segment of that number. As long as it has not its new name, a start
-    /// takes it away, whatever it holds.
-    fn reuse(&self, spare: &Leaving, number: u32) -> io::Result<()> {
-        let header = header::encode(FileRole::Segment, self.salts.id(number));
-        spare.file.write_parts_at(0, &[&header, &TERMINATOR])?;
-        spare.file.sync()?;
-        self.disk.rename(&spare.name, &name(number))?;
-        self.disk.sync()
+        create(&*self.disk, FileRole::Segment, id)
     }
 
     /// Takes a segment out of the log, durably: the next one goes only after it, so that a crash
@@ -249,13 +248,24 @@ impl SegmentWriter {
         if let Ok(file) = self.disk.open(&removed)
             && let Ok(size) = file.size()
         {
+            let is_kept = self.keeps_spares
+                && self.spares.len() < SPARE_FILES_MAX
+                && size <= self.options.segment_size;
             let removed = Leaving { name: removed, file, size };
-            match self.spares.len() < SPARE_FILES_MAX {
+            match is_kept {
                 true => self.spares.push(removed),
                 false => self.leaving.push_back(removed),
             }
         }
         Ok(())
+    }
+
+    /// Whether files are kept for later segments, where there are any. If not, those that are kept go.
+    pub(super) fn keep_spares(&mut self, keeps: bool) {
+        self.keeps_spares = keeps;
+        if !keeps {
+            self.give_up_spares();
+        }
     }
 
     /// Has the files that are kept for later segments go too: the space is needed now.
