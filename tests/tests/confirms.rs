@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use shunt_tests::amqp_raw::{Args, Value, method};
-use shunt_tests::{Client, Incoming, Node, Props};
+use shunt_tests::{Client, Consume, Incoming, Node, Props};
 
 fn start() -> (Node, Client) {
     let node = Node::start().unwrap();
@@ -116,6 +116,23 @@ fn a_full_queue_that_rejects_is_a_nack() {
     let confirms = client.confirms().unwrap();
     assert_eq!((confirms.acked, confirms.nacked), ([1, 2].into(), [3].into()));
     assert_eq!(client.drain("small").unwrap().len(), 2);
+}
+
+/// A bound that refuses asks how long the queue would be, not whether a consumer would take the
+/// message at once (RabbitMQ, `rabbit_amqqueue_process:will_overflow`).
+#[test]
+fn a_bound_of_nothing_refuses_beside_an_idle_consumer() {
+    let (_node, mut client) = start();
+    client.confirm_select().unwrap();
+    let bounds = [("x-max-length", Value::I32(0)), ("x-max-length-bytes", Value::I32(3))];
+    for (number, bound) in (1..).zip(bounds) {
+        let name = bound.0;
+        let refuses = [bound, ("x-overflow", Value::Str("reject-publish".into()))];
+        client.declare_queue_as(name, "d", &arguments(&refuses)).unwrap();
+        client.consume(name, Consume { no_ack: true, ..Consume::default() }).unwrap();
+        client.publish("", name, &Props::new(), b"four").unwrap();
+        assert_eq!(client.receive().unwrap(), Incoming::Nack(number, false), "{name}");
+    }
 }
 
 #[test]

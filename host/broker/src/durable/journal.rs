@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use shunt_storage::{Batch, RecordPosition};
+use shunt_storage::{Batch, RECORD_SIZE_MAX, RecordPosition};
 use shunt_types::Message;
+use shunt_types::limits::MESSAGE_SIZE_HARD_MAX;
 use smallvec::{SmallVec, smallvec};
 
 use super::record::{
@@ -19,6 +20,13 @@ const BATCH_KEPT_MAX: usize = 1024 * 1024;
 
 /// Queues that share one message's record; more need another record.
 const SHARES_MAX: usize = 60_000;
+
+/// Bytes of bodies above which no further message is collected before these are in the log. What is
+/// collected is copied.
+const BODY_BYTES_MAX: u64 = 1024 * 1024;
+
+/// The largest message is a record, with half as much again for what is known of it.
+const _: () = assert!(MESSAGE_SIZE_HARD_MAX + MESSAGE_SIZE_HARD_MAX / 2 < RECORD_SIZE_MAX as u64);
 
 /// A message that left its queue for good. The letters of one that is dead share it: the last of them
 /// that is in the log tells that it left.
@@ -81,6 +89,8 @@ pub(crate) struct Placed {
 #[derive(Default)]
 pub(crate) struct Journal {
     pending: Vec<Pending>,
+    /// Of all messages in `pending`.
+    body_bytes: u64,
     /// By record in `pending`: the death of which it is a letter.
     deaths: Vec<(usize, Arc<Left>)>,
     settled: Vec<(QueueUid, u64)>,
@@ -109,6 +119,14 @@ impl Journal {
     /// Whether messages wait for their position.
     pub(crate) fn has_messages(&self) -> bool {
         !self.pending.is_empty()
+    }
+
+    /// Whether what is collected should be in the log before this message, which makes another record,
+    /// is collected too.
+    #[inline]
+    pub(crate) fn is_full_for(&self, message: &Message) -> bool {
+        self.body_bytes >= BODY_BYTES_MAX
+            && !self.pending.last().is_some_and(|last| last.is_of(message))
     }
 
     /// A message is in the queue of `slot`. Copies of one publish follow one another and share a
@@ -156,6 +174,7 @@ impl Journal {
     fn of(&mut self, message: &Message) -> &mut Pending {
         let is_known = self.pending.last().is_some_and(|last| last.is_of(message));
         if !is_known {
+            self.body_bytes += message.body_size() as u64;
             self.pending.push(Pending {
                 source: Source::Message(message.clone()),
                 placement: placement_of(message),
@@ -279,6 +298,7 @@ impl Journal {
     /// Takes the messages out, with the positions that the log gave their records.
     pub(crate) fn placed(&mut self) -> Placed {
         let mut placed = Placed::default();
+        self.body_bytes = 0;
         for (pending, &position) in self.pending.drain(..).zip(&self.positions) {
             let written = Written { position, shares: pending.placement.shares };
             let entries = pending.entries.into_iter();
@@ -292,6 +312,7 @@ impl Journal {
     /// Forgets messages that the log did not take.
     pub(crate) fn refused(&mut self) {
         self.pending.clear();
+        self.body_bytes = 0;
     }
 }
 

@@ -1,11 +1,9 @@
 //! A message comes in.
 
-use std::sync::Arc;
-
 use shunt_types::Message;
 
-use super::{Dead, DeathReason, Entry, Overflow, Queue, Stored};
-use crate::durable::{Left, Target};
+use super::{DeathReason, Entry, Overflow, Queue, Stored};
+use crate::durable::Target;
 
 /// What the queue says to a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,14 +35,12 @@ impl Queue {
         if self.is_duplicate(&message) {
             return Enqueued::Duplicate;
         }
-        if self.is_bounded() && self.settings.overflow != Overflow::DropHead {
-            let no_taker = !self.consumers.has_room();
-            if no_taker && self.is_over(1, message.body_size() as u64) {
-                if self.settings.overflow == Overflow::RejectPublishDeadLetter {
-                    self.mourn(message, DeathReason::Maxlen);
-                }
-                return Enqueued::Rejected;
+        let refuses = self.is_bounded() && self.settings.overflow != Overflow::DropHead;
+        if refuses && self.is_over(1, message.body_size() as u64) {
+            if self.settings.overflow == Overflow::RejectPublishDeadLetter {
+                self.mourn(message, DeathReason::Maxlen);
             }
+            return Enqueued::Rejected;
         }
         self.counts.published += 1;
         let due = self.due(now_ms, &message);
@@ -99,40 +95,5 @@ impl Queue {
         let size = self.ready.bytes() + bytes;
         self.settings.max_length.is_some_and(|max| length > max)
             || self.settings.max_length_bytes.is_some_and(|max| size > max)
-    }
-
-    /// A message is dead: it leaves the queue for its dead-letter exchange, or for good.
-    pub(super) fn bury(&mut self, entry: Entry, reason: DeathReason) {
-        self.forget(entry.sequence);
-        if self.settings.dead_letter.is_some() || self.settings.delayed_for.is_some() {
-            let left = self.left(entry.sequence, entry.stored).map(Arc::new);
-            self.dead.push_back(Dead {
-                message: entry.message,
-                reason,
-                stored: entry.stored,
-                left,
-            });
-        } else {
-            self.note_left(entry.sequence, entry.stored);
-        }
-    }
-
-    /// A message died that never was in the queue.
-    fn mourn(&mut self, message: Message, reason: DeathReason) {
-        if self.settings.dead_letter.is_some() {
-            let (message, stored) = (Some(message), Stored::NOWHERE);
-            self.dead.push_back(Dead { message, reason, stored, left: None });
-        }
-    }
-
-    /// The message that was refused last is itself the letter of an earlier death, which the letter
-    /// that becomes of it is to tell of. Answers that death where no letter becomes of it.
-    pub(crate) fn mourn_for(&mut self, left: Arc<Left>) -> Option<Arc<Left>> {
-        let mourns = self.settings.overflow == Overflow::RejectPublishDeadLetter
-            && self.settings.dead_letter.is_some();
-        let dead = self.dead.back_mut().filter(|_| mourns);
-        let Some(dead) = dead else { return Some(left) };
-        dead.left = Some(left);
-        None
     }
 }

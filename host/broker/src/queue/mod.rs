@@ -4,10 +4,11 @@
 //! One file a role: [`settings`] reads the arguments, [`ready`] keeps order and priority,
 //! [`consumers`] shares out, [`enqueue`], [`deliver`] and [`settle`] are a message's life,
 //! [`expire`] ends it by time, [`delayed`] lets it wait for its time, and [`deduplication`] keeps
-//! it from being here twice. [`logged`] is what the log is told, [`paging`] which messages are in
-//! memory.
+//! it from being here twice. What is [`dead`] waits there to be dead-lettered. [`logged`] is what the
+//! log is told, [`paging`] which messages are in memory.
 
 mod consumers;
+mod dead;
 mod deduplication;
 mod delayed;
 mod deliver;
@@ -22,13 +23,11 @@ mod settle;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
-use std::sync::Arc;
-
 use shunt_types::{Message, QueueId};
 use slab::Slab;
 
 pub use consumers::{ConsumerId, ConsumerOptions};
+pub use dead::{Dead, DeathReason};
 pub use enqueue::Enqueued;
 pub use invalid::InvalidArgument;
 pub use paging::MemoryBudget;
@@ -37,6 +36,7 @@ pub use settings::{DeadLetterTarget, Overflow, QueueSettings};
 pub use settle::Settlement;
 
 use consumers::Consumers;
+use dead::DeadMessages;
 use deduplication::Deduplication;
 use logged::QueueLog;
 pub(crate) use logged::{Kept, ScanPlace, Stored};
@@ -44,9 +44,6 @@ use paging::Paging;
 use ready::Ready;
 
 use crate::durable::Left;
-
-/// Places for dead messages that a queue without any keeps.
-const DEAD_KEPT: usize = 1_024;
 
 /// A message in a queue.
 #[derive(Clone, Debug)]
@@ -73,42 +70,6 @@ struct Unacked {
     serial: u32,
     /// Who got it; `None` for `basic.get`.
     consumer: Option<ConsumerId>,
-}
-
-/// Why a message is dead-lettered, by RabbitMQ's names in `x-death`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DeathReason {
-    /// Rejected without requeue.
-    Rejected,
-    /// Its time to live ran out.
-    Expired,
-    /// The queue was full.
-    Maxlen,
-}
-
-impl DeathReason {
-    /// The name in the header `x-death`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Rejected => "rejected",
-            Self::Expired => "expired",
-            Self::Maxlen => "maxlen",
-        }
-    }
-}
-
-/// A message that left the queue without being consumed.
-#[derive(Clone, Debug)]
-pub struct Dead {
-    /// The message; nothing where the log alone has it.
-    pub message: Option<Message>,
-    /// Why.
-    pub reason: DeathReason,
-    /// Where the log has it.
-    pub(crate) stored: Stored,
-    /// How the log is told that it left the queue; where it was refused, being a letter itself, that
-    /// what it comes from left another queue.
-    pub(crate) left: Option<Arc<Left>>,
 }
 
 /// What the queue counted since it was declared, and how it stands now.
@@ -161,7 +122,7 @@ pub struct Queue {
     /// Since when nobody used the queue, for `x-expires`; Unix milliseconds.
     unused_since_ms: u64,
     counts: QueueStats,
-    dead: VecDeque<Dead>,
+    dead: DeadMessages,
     /// What left for good and has a record, since it was last taken.
     left: Vec<Left>,
     paging: Paging,
@@ -186,7 +147,7 @@ impl Queue {
             next_delivery_serial: 0,
             unused_since_ms: now_ms,
             counts: QueueStats::default(),
-            dead: VecDeque::new(),
+            dead: DeadMessages::default(),
             left: Vec::new(),
             paging: Paging::default(),
             log: None,
@@ -212,22 +173,6 @@ impl Queue {
         }
         let QueueSettings { max_priority, single_active_consumer, .. } = self.settings;
         self.settings = QueueSettings { max_priority, single_active_consumer, ..settings };
-    }
-
-    /// Takes the messages that died first, at most so many.
-    pub fn take_dead(&mut self, max: usize) -> Vec<Dead> {
-        let count = self.dead.len().min(max);
-        let taken = self.dead.drain(..count).collect();
-        // Many that died at once must not keep the memory for ever.
-        if self.dead.is_empty() && self.dead.capacity() > DEAD_KEPT {
-            self.dead = VecDeque::new();
-        }
-        taken
-    }
-
-    /// Whether messages died since they were last taken.
-    pub fn has_dead(&self) -> bool {
-        !self.dead.is_empty()
     }
 
     /// Counts and state.

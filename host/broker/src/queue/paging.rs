@@ -6,11 +6,9 @@
 
 use shunt_storage::RecordPosition;
 use shunt_types::Message;
+use shunt_types::limits::MESSAGE_OVERHEAD;
 
-use super::{Dead, Entry, Queue};
-
-/// Bytes of memory that a message takes beside its body, about.
-const MESSAGE_OVERHEAD: u64 = 256;
+use super::{Entry, Queue};
 
 /// How long to wait after the disk refused to be read, in milliseconds.
 const RETRY_MS: u64 = 1_000;
@@ -133,7 +131,7 @@ impl Queue {
     /// What should be read now so that consumers need not wait; nothing while something is on its
     /// way.
     pub(crate) fn take_wanted(&mut self, now_ms: u64) -> Vec<Wanted> {
-        if now_ms < self.paging.retry_at_ms {
+        if self.waits_for_disk(now_ms) {
             return Vec::new();
         }
         self.paging.retry_at_ms = 0;
@@ -192,7 +190,7 @@ impl Queue {
                     });
                 }
                 Paged::Lost => lost += u64::from(self.drop_lost(sequence, position)),
-                Paged::Failed => self.paging.retry_at_ms = now_ms + RETRY_MS,
+                Paged::Failed => self.retry_reading(now_ms),
             }
         }
         lost
@@ -219,14 +217,13 @@ impl Queue {
         is_due.then_some(self.paging.retry_at_ms)
     }
 
-    /// Takes back dead messages that the disk did not give out, to be buried later.
-    pub(crate) fn put_back_dead(&mut self, now_ms: u64, dead: Vec<Dead>) {
-        dead.into_iter().rev().for_each(|dead| self.dead.push_front(dead));
+    /// The disk refused to be read, and is to be asked again later.
+    pub(super) fn retry_reading(&mut self, now_ms: u64) {
         self.paging.retry_at_ms = now_ms + RETRY_MS;
     }
 
-    /// Whether the dead can be buried now.
-    pub(crate) fn has_buriable_dead(&self, now_ms: u64) -> bool {
-        self.has_dead() && now_ms >= self.paging.retry_at_ms
+    /// Whether it is too early to ask the disk again.
+    pub(super) fn waits_for_disk(&self, now_ms: u64) -> bool {
+        now_ms < self.paging.retry_at_ms
     }
 }

@@ -3,32 +3,86 @@
 
 use shunt_types::{AmqpError, FieldTable, Hidden, Message, QueueId, Value};
 
-use super::{PublishOptions, Shard, Task};
-use crate::queue::{DeadLetterTarget, DeathReason};
+use super::{PublishOptions, Shard, Slot, Task};
+use crate::queue::{Dead, DeadLetterTarget, DeathReason};
 use shunt_routing::Topology;
 
-/// Dead messages that are published in one go; a million that expire at once must not keep the
-/// shard from everything else.
-const BURIED_AT_ONCE: usize = 1_024;
+/// What is dead-lettered in one go, see [`Dead::work`], and in a flush beside what clients made it to: a
+/// million that expire at once must not keep the shard from everything else.
+pub(super) const BURIED_AT_ONCE: u64 = if cfg!(test) { 64 } else { 1_024 };
+
+/// What is dead-lettered in a flush at most. Publishers wait for a shard that owes more by what clients
+/// did, see [`Shard::behind`].
+pub(super) const BURIED_BY_FLUSH_MAX: u64 = 32 * BURIED_AT_ONCE;
 
 impl Shard {
-    /// Publishes what died in a queue. A missing dead-letter exchange, or one that leads nowhere,
-    /// drops the message, as in RabbitMQ.
-    pub(super) fn bury_dead(&mut self, index: u32) {
-        let now_s = self.now_ms / 1000;
-        let Some(slot) = self.slots.get_mut(index as usize).and_then(Option::as_mut) else {
-            return;
-        };
-        slot.has_letters = false;
-        let dead = slot.queue.take_dead(BURIED_AT_ONCE);
-        let (id, has_more) = (slot.queue.id(), slot.queue.has_dead());
-        if let Some(exchange) = slot.queue.settings().delayed_for {
-            let vhost = slot.vhost.clone();
-            self.release(id, &vhost, exchange, dead);
-            return self.bury_more(id, has_more);
+    /// Publishes some of what died in the queue that has waited longest for it, and no more than the flush
+    /// has `left` for that; nothing yet before the first one. A letter may kill another message, and full
+    /// queues that dead-letter into one another would keep a flush busy for ever. False where there is
+    /// nothing more to do in this flush.
+    pub(super) fn bury_next(&mut self, left: &mut Option<u64>) -> bool {
+        let Some(&index) = self.with_letters.front() else { return false };
+        let left = left.get_or_insert_with(|| self.buried_by_flush());
+        if *left == 0 {
+            return false;
         }
+        self.with_letters.pop_front();
+        let buried = self.bury_dead(index, BURIED_AT_ONCE.min(*left));
+        *left = left.saturating_sub(buried);
+        self.unburied = self.unburied.saturating_sub(buried);
+        let now_ms = self.now_ms;
+        if let Some(Some(slot)) = self.slots.get_mut(index as usize) {
+            slot.has_letters = slot.queue.has_buriable_dead(now_ms);
+            if slot.has_letters {
+                self.with_letters.push_back(index);
+            }
+        }
+        true
+    }
+
+    fn buried_by_flush(&mut self) -> u64 {
+        for &index in &self.with_letters {
+            if let Some(Some(slot)) = self.slots.get_mut(index as usize) {
+                self.unburied += slot.queue.take_prompt_work();
+            }
+        }
+        (BURIED_AT_ONCE + self.unburied).min(BURIED_BY_FLUSH_MAX)
+    }
+
+    /// Has another flush go on with what this one left.
+    pub(super) fn bury_later(&mut self) {
+        let inbox = self.broker.inbox(self.id);
+        if self.with_letters.is_empty() {
+            self.unburied = 0;
+        } else {
+            inbox.post(Task::Call(Box::new(|_| ())));
+        }
+        inbox.set_owes_letters(self.unburied > BURIED_BY_FLUSH_MAX);
+    }
+
+    /// Publishes what died first in a queue, up to so much; answers what it was.
+    fn bury_dead(&mut self, index: u32, work: u64) -> u64 {
+        let Some(Some(slot)) = self.slots.get_mut(index as usize) else { return 0 };
+        let dead = slot.queue.take_dead(work);
+        let buried = dead.iter().map(Dead::work).sum();
+        let id = slot.queue.id();
+        match slot.queue.settings().delayed_for {
+            Some(exchange) => {
+                let vhost = slot.vhost.clone();
+                self.release(id, &vhost, exchange, dead);
+            }
+            None => self.publish_letters(id, dead),
+        }
+        buried
+    }
+
+    /// Publishes dead messages of a queue. A missing dead-letter exchange, or one that leads nowhere,
+    /// drops the message, as in RabbitMQ.
+    fn publish_letters(&mut self, queue: QueueId, dead: Vec<Dead>) {
+        let now_s = self.now_ms / 1000;
+        let Some(slot) = self.slot(queue) else { return };
         let target = slot.queue.settings().dead_letter.clone();
-        let queue = slot.name.clone();
+        let name = slot.name.clone();
         let topology = slot.vhost.topology();
         let exchange =
             |target: &DeadLetterTarget| topology.exchange_named(target.exchange.as_str());
@@ -39,11 +93,10 @@ impl Shard {
             dead.into_iter().filter_map(|dead| dead.left).for_each(|left| {
                 self.left_as_letter(left);
             });
-            self.bury_more(id, has_more);
             return;
         };
-        for (dead, message) in self.with_messages(id, dead) {
-            let Ok(message) = letter(&message, dead.reason, queue.as_str(), &target, now_s) else {
+        for (dead, message) in self.with_messages(queue, dead) {
+            let Ok(message) = letter(&message, dead.reason, name.as_str(), &target, now_s) else {
                 dead.left.into_iter().for_each(|left| self.left_as_letter(left));
                 continue;
             };
@@ -51,23 +104,15 @@ impl Shard {
             let options = PublishOptions { topology: &topology, exchange, user: "", confirm: None };
             self.publish_letter(&options, message, &visited, dead.left);
         }
-        self.bury_more(id, has_more);
     }
 
-    fn bury_more(&self, queue: QueueId, has_more: bool) {
-        if has_more {
-            let more = Task::Call(Box::new(move |shard| shard.has_letters(queue)));
-            self.broker.inbox(self.id).post(more);
-        }
-    }
-
-    fn has_letters(&mut self, queue: QueueId) {
+    /// Publishes all that died in a queue, before the queue or its dead-letter target changes or goes; but
+    /// for what the disk refuses to read now. A reject was dead-lettered when it came, in RabbitMQ.
+    pub(super) fn bury_all(&mut self, index: u32) {
         let now_ms = self.now_ms;
-        if let Some(slot) = self.slot(queue)
-            && slot.queue.has_buriable_dead(now_ms)
-            && !std::mem::replace(&mut slot.has_letters, true)
-        {
-            self.with_letters.push(queue.slot());
+        let has_dead = |slot: &Slot| slot.queue.has_buriable_dead(now_ms);
+        while self.slots.get(index as usize).and_then(Option::as_ref).is_some_and(has_dead) {
+            self.bury_dead(index, BURIED_AT_ONCE);
         }
     }
 }

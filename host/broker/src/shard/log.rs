@@ -80,7 +80,10 @@ impl Shard {
         written: Option<Written>,
     ) {
         match written {
-            None => self.log.journal.enqueued(slot, target, message),
+            None => {
+                self.make_room_for(message);
+                self.log.journal.enqueued(slot, target, message);
+            }
             Some(written) => {
                 self.log.journal.referred(target, message, written);
                 self.set_stored(slot, target.sequence, written);
@@ -98,8 +101,19 @@ impl Shard {
         written: Option<Written>,
     ) {
         match written {
-            None => self.log.journal.paged(slot, sequence, message),
+            None => {
+                self.make_room_for(message);
+                self.log.journal.paged(slot, sequence, message);
+            }
             Some(written) => self.set_stored(slot, sequence, written),
+        }
+    }
+
+    /// A batch of large messages goes to the log in parts, none of which takes much memory.
+    #[inline]
+    fn make_room_for(&mut self, message: &Message) {
+        if self.log.journal.is_full_for(message) {
+            self.append_journal();
         }
     }
 
@@ -317,7 +331,7 @@ impl Shard {
         for stored in slot.queue.all_stored() {
             self.log.freed(stored.position, stored.shares);
         }
-        let dead = slot.queue.take_dead(usize::MAX).into_iter();
+        let dead = slot.queue.take_dead(u64::MAX).into_iter();
         dead.filter_map(|dead| dead.left).for_each(|left| self.left_as_letter(left));
         if let Some(uid) = slot.queue.uid() {
             self.log.journal.deleted(uid);

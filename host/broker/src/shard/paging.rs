@@ -88,6 +88,8 @@ impl Shard {
             let now_ms = self.now_ms;
             if let Some(slot) = self.slot(queue) {
                 slot.queue.put_back_dead(now_ms, later);
+                // To be dealt out sets the time of the next try.
+                self.mark_dirty(queue.slot());
             }
         }
         found

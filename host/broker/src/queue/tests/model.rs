@@ -95,7 +95,6 @@ impl Model {
     pub(super) fn enqueue(&mut self, now_ms: u64, message: Message) -> Enqueued {
         if self.settings.overflow != Overflow::DropHead
             && self.is_over(1, message.body().len() as u64)
-            && self.next_consumer().is_none()
         {
             if self.settings.overflow == Overflow::RejectPublishDeadLetter {
                 self.dead.push((message.routing_key().to_owned(), DeathReason::Maxlen));

@@ -128,7 +128,7 @@ proptest! {
         let mut now_ms = 0;
         let due = |queue: &mut Queue, model: &mut Vec<(u64, usize)>, now_ms: u64| {
             queue.expire(now_ms);
-            let dead = queue.take_dead(usize::MAX);
+            let dead = queue.take_dead(u64::MAX);
             let got: Vec<usize> = dead
                 .iter()
                 .map(|dead| String::from_utf8_lossy(dead.message.as_ref().unwrap().body()).parse().unwrap())
@@ -166,7 +166,7 @@ fn sequences_of_what_waits_are_never_the_same() {
     delay(&mut waiting, 0, 5, "second");
     waiting.expire(5);
     let bodies: Vec<_> = waiting
-        .take_dead(usize::MAX)
+        .take_dead(u64::MAX)
         .iter()
         .map(|d| d.message.as_ref().unwrap().body().to_vec())
         .collect();

@@ -306,7 +306,7 @@ impl Pair {
     }
 
     fn check(&mut self) {
-        let dead = self.queue.take_dead(usize::MAX);
+        let dead = self.queue.take_dead(u64::MAX);
         let dead = dead.into_iter().map(|dead| {
             let message = dead
                 .message

@@ -67,13 +67,24 @@ impl World {
 
     /// Runs every inbox until nothing moves any more.
     pub(super) fn run(&mut self) {
-        for _ in 0..8 {
+        let is_idle = |broker: &Broker| {
+            (0..broker.shard_count()).all(|shard| broker.inbox(ShardId(shard)).is_empty())
+        };
+        loop {
             self.shards.iter_mut().for_each(Shard::run_inbox);
+            if is_idle(&self.broker) {
+                break;
+            }
         }
     }
 
-    pub(super) fn pass(&mut self, ms: u64) {
+    /// Lets time pass, of which nobody is told.
+    pub(super) fn wait(&mut self, ms: u64) {
         self.clock.0.fetch_add(ms, Ordering::Relaxed);
+    }
+
+    pub(super) fn pass(&mut self, ms: u64) {
+        self.wait(ms);
         for shard in &mut self.shards {
             if shard.next_deadline_ms().is_some_and(|at| at <= self.broker.now_ms()) {
                 shard.run_deadlines();

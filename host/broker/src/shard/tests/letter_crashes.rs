@@ -72,6 +72,10 @@ impl Crash {
             shard.settle(self.first, delivery.id.unwrap(), Settlement::Reject);
         }
         shard.flush();
+        // Many are dead-lettered by several flushes.
+        while !self.world.broker.inbox(self.first.shard()).is_empty() {
+            self.world.shard(self.first).run_inbox();
+        }
     }
 
     /// Runs what is left to do, the later shards before the earlier ones if that is `reversed`.
@@ -266,7 +270,7 @@ fn no_letter_of_many_is_lost() {
 }
 
 #[test]
-fn a_letter_that_waits_in_a_queue_goes_with_it() {
+fn a_letter_that_waits_in_a_queue_leaves_before_it_goes() {
     let queues = [work("a"), refusing("a", "dead"), ("dead", vec![])];
     let mut crash = Crash::new(2, 1, &queues);
     let full = crash.world.queue_id("a");
@@ -276,7 +280,7 @@ fn a_letter_that_waits_in_a_queue_goes_with_it() {
         shard.delete_queue(full, Default::default()).unwrap();
     })));
     crash.run(false);
-    assert_eq!(crash.end().states(), [&["work"][..], &[]]);
+    assert_eq!(crash.end().states(), [["work"], ["dead"]]);
 }
 
 #[test]

@@ -27,11 +27,11 @@ impl World {
         self.run();
     }
 
-    fn set_user(&mut self, name: &str, pattern: &str, settings: Arguments<'_>) {
+    pub(super) fn set_user(&mut self, name: &str, pattern: &str, settings: Arguments<'_>) {
         self.set(PolicyKind::User, policy(name, pattern, settings));
     }
 
-    fn clear(&mut self, name: &str) {
+    pub(super) fn clear(&mut self, name: &str) {
         let cleared =
             self.broker.clear_policy(&self.vhost, Actor::NODE, PolicyKind::User, name).unwrap();
         assert!(cleared.is_some());
