@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use shunt_tests::{Client, Consume, Incoming, Node, Props, poll};
+use shunt_tests::amqp_raw::Value;
+use shunt_tests::{Client, Consume, Incoming, Node, Props, command, poll};
 
 const SHARDS: usize = 4;
 const CONNECTIONS: usize = 8;
@@ -197,4 +198,34 @@ fn consumers_are_told_across_shards() {
         client.delete_queue(&name(queue)).unwrap();
         assert_eq!(consuming.receive().unwrap(), Incoming::Cancel("c".into()));
     }
+}
+
+/// Publishers read on while another shard makes dead letters of what they send, which is slower.
+#[test]
+fn publishers_that_are_faster_than_a_queues_shard_wait_for_it() {
+    let node = Node::builder().setting("node.shards", 2).start().unwrap();
+    let mut client = Client::open(node.amqp()).unwrap();
+    let text = |text: &str| Value::Str(text.to_owned());
+    let bound = [("x-max-length".to_owned(), Value::I32(1))];
+    let dies = [
+        ("x-dead-letter-exchange".to_owned(), text("")),
+        ("x-dead-letter-routing-key".to_owned(), text("end")),
+    ];
+    client.declare_queue_as("end", "d", &bound).unwrap();
+    client.declare_queue_as("q", "d", &[&bound[..], &dies].concat()).unwrap();
+    let mut flood = command(["perf", "--uri", &node.amqp_url(), "-u", "q"]).unwrap();
+    // Publishers' connections take turns on the shards, so that half of them are on the other one.
+    flood.args("-x 4 -y 0 -s 16 -z 4 --warmup 0 --output json".split_whitespace());
+    let mut flood = flood.stdout(std::process::Stdio::null()).spawn().unwrap();
+    let mut most = 0;
+    while flood.try_wait().unwrap().is_none() {
+        most = most.max(node.resident_bytes().unwrap());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    assert!(most < 400 << 20, "{} MiB of memory", most >> 20);
+    // It goes on as soon as nobody floods it.
+    client.publish("", "q", &Props::new(), b"last").unwrap();
+    client.publish("", "q", &Props::new(), b"").unwrap();
+    poll("the last letter", || Some(client.get("end").ok()??.body == b"last").filter(|is| *is))
+        .unwrap();
 }

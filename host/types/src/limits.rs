@@ -32,6 +32,11 @@ pub const TABLE_DEPTH_MAX: usize = 64;
 /// Bytes that may wait for the disk in the log of messages before publishers of persistent
 /// messages have to wait.
 pub const LOG_UNSYNCED_MAX: u64 = 32 * 1024 * 1024;
+/// Bytes of messages that may wait for a shard to put them into its queues before their publishers have
+/// to wait; each counts [`MESSAGE_OVERHEAD`] beside its body.
+pub const SHARD_WAITING_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Bytes of memory that a message takes beside its body, about.
+pub const MESSAGE_OVERHEAD: u64 = 256;
 /// Default memory of the ready messages of one queue, in bytes, for messages that are on disk
 /// anyway; the rest is read when it is wanted.
 pub const QUEUE_MEMORY: u64 = 8 * 1024 * 1024;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use shunt_amqp_codec::method::{ChannelClose, ChannelCloseOk, ConnectionClose, ConnectionCloseOk};
 use shunt_amqp_codec::{Frame, FrameKind, Method};
 use shunt_broker::queue::Settlement;
-use shunt_broker::{DeleteOptions, Shard, Task};
+use shunt_broker::{DeleteOptions, Shard};
 use shunt_types::{AmqpError, MethodId, ReplyCode, ShardId};
 
 use super::{Connection, Refused, Stop};
@@ -125,23 +125,13 @@ impl Connection {
             self.shared.tell_consumer_gone(number, &tag, &entry);
             self.shared.remote_consumers.borrow_mut().remove(&entry.serial);
             if let Some(consumer) = entry.consumer {
-                self.drop_consumer(consumer);
+                self.shard.borrow_mut().cancel(consumer);
             }
         }
         let unacked = channel.deliveries.borrow_mut().take_all();
         self.settle_all(unacked.into_iter().map(|unacked| (unacked, Settlement::Requeue)));
         // Queues may have gone with their last consumer.
         self.refresh_topology();
-    }
-
-    fn drop_consumer(&self, consumer: shunt_broker::Consumer) {
-        let shard = consumer.queue.shard();
-        if shard == self.shard.borrow().id() {
-            self.shard.borrow_mut().cancel(consumer);
-        } else {
-            let inbox = self.context.broker.inbox(shard);
-            inbox.post(Task::Call(Box::new(move |shard| shard.cancel(consumer))));
-        }
     }
 
     /// Ends every channel and deletes the exclusive queues; before close-ok, as in RabbitMQ.

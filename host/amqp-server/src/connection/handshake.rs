@@ -304,6 +304,7 @@ impl Handshake<'_> {
             },
             taken: Vec::new(),
             is_closing: false,
+            behind: None,
             close_deadline: tokio::time::Instant::now(),
             context: context.clone(),
             shared: self.shared.clone(),

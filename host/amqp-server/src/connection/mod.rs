@@ -93,6 +93,8 @@ pub(crate) struct Connection {
     taken: Vec<Unacked>,
     /// A `connection.close` was sent: everything is dropped until its close-ok.
     is_closing: bool,
+    /// A shard to be waited for, as of the last batch.
+    behind: Option<ShardId>,
     /// When the socket is closed without it.
     close_deadline: tokio::time::Instant,
 }
@@ -100,8 +102,8 @@ pub(crate) struct Connection {
 /// How often a blocked connection looks whether the alarm is over.
 const ALARM_LOOK: Duration = Duration::from_millis(50);
 
-/// How often a publisher that is faster than the disk looks whether it may go on.
-const LOG_LOOK: Duration = Duration::from_millis(1);
+/// How often a publisher that is faster than the disk or a shard looks whether it may go on.
+const SLOW_LOOK: Duration = Duration::from_millis(1);
 
 /// Serves one socket to its end.
 pub(crate) async fn serve(
@@ -204,6 +206,7 @@ impl Connection {
             if has_published && !self.is_closing {
                 self.wait_for_alarms(&mut shutdown).await;
                 self.wait_for_log(&mut shutdown).await;
+                self.wait_for_shard(&mut shutdown).await;
             }
             tokio::task::yield_now().await;
         }
@@ -221,12 +224,8 @@ impl Connection {
             self.shared.flush();
         }
         self.shared.is_blocked.set(true);
-        while broker.alarms().reason().is_some() && !self.shared.dead.get() {
-            tokio::select! {
-                () = tokio::time::sleep(ALARM_LOOK) => {}
-                _ = shutdown.wait_for(|&stop| stop) => break,
-            }
-        }
+        let is_on = || broker.alarms().reason().is_some();
+        self.wait_while(ALARM_LOOK, shutdown, is_on).await;
         self.shared.is_blocked.set(false);
         if told {
             self.shared.send(0, ConnectionUnblocked {});
@@ -241,9 +240,28 @@ impl Connection {
             return;
         }
         let broker = self.context.broker.clone();
-        while broker.unsynced_log_bytes() > limits::LOG_UNSYNCED_MAX && !self.shared.dead.get() {
+        let is_behind = || broker.unsynced_log_bytes() > limits::LOG_UNSYNCED_MAX;
+        self.wait_while(SLOW_LOOK, shutdown, is_behind).await;
+    }
+
+    /// Waits while a shard that got messages of this connection has much to do: a publisher that is faster
+    /// than the thread of its queues would fill memory.
+    async fn wait_for_shard(&mut self, shutdown: &mut tokio::sync::watch::Receiver<bool>) {
+        let Some(shard) = self.behind.take() else { return };
+        let broker = self.context.broker.clone();
+        self.wait_while(SLOW_LOOK, shutdown, || broker.inbox(shard).is_behind()).await;
+    }
+
+    /// Looks so often whether the client may be read from again; ends with the client or the node, too.
+    async fn wait_while(
+        &self,
+        look: Duration,
+        shutdown: &mut tokio::sync::watch::Receiver<bool>,
+        has_to_wait: impl Fn() -> bool,
+    ) {
+        while has_to_wait() && !self.shared.dead.get() {
             tokio::select! {
-                () = tokio::time::sleep(LOG_LOOK) => {}
+                () = tokio::time::sleep(look) => {}
                 _ = shutdown.wait_for(|&stop| stop) => break,
             }
         }
@@ -398,7 +416,11 @@ impl Connection {
     /// Sends off what the frames so far have brought about.
     fn end_batch(&mut self) {
         self.shared.write_confirms();
-        self.shard.borrow_mut().flush();
+        {
+            let mut shard = self.shard.borrow_mut();
+            shard.flush();
+            self.behind = shard.behind();
+        }
         self.shared.flush();
         let counters = self.context.broker.counters();
         self.counts.add_to(counters);

@@ -28,6 +28,7 @@ impl Shard {
             reply.confirm(&self.confirmations);
         }
         self.confirmations.clear();
+        self.broker.inbox(self.id).has_published(batch.bytes);
     }
 
     /// Puts a message into one of this shard's queues, and deals it out where the queue is bounded.

@@ -1,8 +1,10 @@
 //! What other threads post to a shard: batches, never single messages.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
+use shunt_types::limits::SHARD_WAITING_BYTES_MAX;
 use shunt_types::{DeliveryId, Message, QueueId};
 
 use super::{Creation, Reply, Shard};
@@ -15,6 +17,8 @@ pub struct PublishBatch {
     pub(crate) items: Vec<PublishItem>,
     /// Where the answers go.
     pub(crate) reply: Reply,
+    /// Bytes of memory that the items take, about.
+    pub(crate) bytes: u64,
 }
 
 /// A message on its way to a queue of another shard.
@@ -51,6 +55,10 @@ pub enum Task {
 pub struct Inbox {
     posted: Mutex<Posted>,
     wake: Arc<dyn Wake>,
+    /// Bytes of the messages that were posted and not taken in yet.
+    unpublished: AtomicU64,
+    /// Whether the shard owes more dead letters by what clients did than it should.
+    owes_letters: AtomicBool,
 }
 
 #[derive(Default)]
@@ -64,7 +72,34 @@ struct Posted {
 impl Inbox {
     /// An empty inbox whose shard is woken by `wake`.
     pub fn new(wake: Arc<dyn Wake>) -> Self {
-        Self { posted: Mutex::default(), wake }
+        let (unpublished, owes_letters) = Default::default();
+        Self { posted: Mutex::default(), wake, unpublished, owes_letters }
+    }
+
+    /// Leaves messages for the shard's queues.
+    pub(super) fn post_publishes(&self, batches: Vec<PublishBatch>) {
+        let bytes = batches.iter().map(|batch| batch.bytes).sum();
+        self.unpublished.fetch_add(bytes, Ordering::Relaxed);
+        self.post(Task::Publish(batches));
+    }
+
+    /// A posted batch of so many bytes is taken in.
+    pub(super) fn has_published(&self, bytes: u64) {
+        self.unpublished.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Says whether the shard owes more dead letters than it should.
+    pub(super) fn set_owes_letters(&self, owes: bool) {
+        if self.owes_letters.load(Ordering::Relaxed) != owes {
+            self.owes_letters.store(owes, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether publishers are faster than the shard, and should wait for it: what waits for it would fill
+    /// memory.
+    pub fn is_behind(&self) -> bool {
+        self.unpublished.load(Ordering::Relaxed) > SHARD_WAITING_BYTES_MAX
+            || self.owes_letters.load(Ordering::Relaxed)
     }
 
     /// Leaves a task, in order.
@@ -93,6 +128,13 @@ impl Inbox {
     pub(super) fn take(&self) -> (Vec<Creation>, Vec<Task>) {
         let mut posted = self.posted.lock();
         (std::mem::take(&mut posted.creations), std::mem::take(&mut posted.tasks))
+    }
+
+    /// Whether nothing waits.
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        let posted = self.posted.lock();
+        posted.creations.is_empty() && posted.tasks.is_empty()
     }
 
     /// Gives the emptied list back, so that its memory serves the next batch.

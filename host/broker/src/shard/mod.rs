@@ -19,7 +19,7 @@ mod requests;
 mod tests;
 mod trace;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use hashbrown::HashMap;
@@ -80,12 +80,16 @@ pub struct Shard {
     dirty: Vec<u32>,
     /// Queues whose dead are to be published: when everything else is done, since a letter may
     /// kill another message, and that one yet another.
-    with_letters: Vec<u32>,
+    with_letters: VecDeque<u32>,
     /// At most one for each slot.
     deadlines: BTreeSet<(u64, u32)>,
     outboxes: Vec<Outbox>,
     /// Away only while a message is routed.
     walk: Option<Box<Walk>>,
+    /// Work of the dead letters that clients made this shard owe.
+    unburied: u64,
+    /// See [`Shard::behind`].
+    behind: Option<ShardId>,
     /// Answers for publishers on other shards, of the batch that is being worked on.
     confirmations: Vec<Confirmation>,
     log: ShardLog,
@@ -116,10 +120,12 @@ impl Shard {
             now_ms,
             slots: Vec::new(),
             dirty: Vec::new(),
-            with_letters: Vec::new(),
+            with_letters: VecDeque::new(),
             deadlines: BTreeSet::new(),
             outboxes,
             walk: Some(Box::new(walk)),
+            unburied: 0,
+            behind: None,
             confirmations: Vec::new(),
             log: ShardLog::default(),
             budget: MemoryBudget::UNLIMITED,
@@ -208,27 +214,40 @@ impl Shard {
         }
     }
 
+    /// A shard that has more to do than it should, and that got messages with the last flush or is this
+    /// one: who published them should read no more until it has caught up ([`Inbox::is_behind`]).
+    pub fn behind(&self) -> Option<ShardId> {
+        self.behind
+    }
+
     /// Deals out what came in, and sends off what goes to other shards. Once per batch.
     pub fn flush(&mut self) {
+        self.behind = None;
         // Dead letters reach other queues of this shard, so dealing may make more work.
         self.append_journal();
+        let mut to_bury = None;
         loop {
             if let Some(index) = self.dirty.pop() {
                 if let Some(slot) = self.slots.get_mut(index as usize).and_then(Option::as_mut) {
                     slot.is_dirty = false;
                 }
                 self.deal(index);
-            } else if let Some(index) = self.with_letters.pop() {
-                self.bury_dead(index);
-            } else {
+            } else if !self.bury_next(&mut to_bury) {
                 break;
             }
         }
+        self.bury_later();
         self.append_journal();
+        if self.broker.inbox(self.id).is_behind() {
+            self.behind = Some(self.id);
+        }
         for (shard, outbox) in self.outboxes.iter_mut().enumerate() {
             let inbox = self.broker.inbox(ShardId(shard as u16));
             if !outbox.publishes.is_empty() {
-                inbox.post(Task::Publish(std::mem::take(&mut outbox.publishes)));
+                inbox.post_publishes(std::mem::take(&mut outbox.publishes));
+                if inbox.is_behind() {
+                    self.behind = Some(ShardId(shard as u16));
+                }
             }
             if !outbox.settlements.is_empty() {
                 inbox.post(Task::Settle(std::mem::take(&mut outbox.settlements)));
@@ -295,7 +314,7 @@ impl Shard {
             }
         }
         if slot.queue.has_buriable_dead(now_ms) && !std::mem::replace(&mut slot.has_letters, true) {
-            self.with_letters.push(index);
+            self.with_letters.push_back(index);
         }
         let queue = slot.queue.id();
         self.collect(index);
@@ -366,6 +385,9 @@ impl Shard {
             return 0;
         }
         self.append_journal();
+        self.bury_all(id.slot());
+        // What was settled in this batch is to be freed too.
+        self.collect(id.slot());
         let Some(mut slot) = self.slots[id.slot() as usize].take() else { return 0 };
         self.collect_deleted(&mut slot);
         self.deadlines.remove(&(slot.deadline_ms, id.slot()));

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use shunt_routing::{Exchange, Header, RouteFailure, Topology as _, Walk};
+use shunt_types::limits::MESSAGE_OVERHEAD;
 use shunt_types::{AmqpError, FieldTable, Message, QueueId, ShardId, Value, ValueRef};
 use smallvec::SmallVec;
 
@@ -264,10 +265,12 @@ impl Outbox {
             _ => false,
         });
         if !same {
-            self.publishes.push(PublishBatch { items: Vec::new(), reply: reply.cloned() });
+            let (items, reply) = (Vec::new(), reply.cloned());
+            self.publishes.push(PublishBatch { items, reply, bytes: 0 });
         }
         let batch = self.publishes.len() - 1;
-        let items = &mut self.publishes[batch].items;
+        let PublishBatch { items, bytes, .. } = &mut self.publishes[batch];
+        *bytes += message.body_size() as u64 + MESSAGE_OVERHEAD;
         let token = confirm.map(|(token, _)| token);
         items.push(PublishItem { queue, message, token, left, written: None });
         (batch, items.len() - 1)
@@ -300,7 +303,7 @@ pub(super) fn flush_all(broker: &Broker, outboxes: &mut [Outbox]) {
     for (shard, outbox) in outboxes.iter_mut().enumerate() {
         let inbox = broker.inbox(ShardId(shard as u16));
         if !outbox.publishes.is_empty() {
-            inbox.post(Task::Publish(std::mem::take(&mut outbox.publishes)));
+            inbox.post_publishes(std::mem::take(&mut outbox.publishes));
         }
         if !outbox.replies.is_empty() {
             inbox.post(Task::Replies(std::mem::take(&mut outbox.replies)));

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use shunt_types::{AmqpError, DeliveryId, QueueGauge, QueueId};
 
-use super::Shard;
+use super::{Shard, Task};
 use crate::metadata::Actor;
 use crate::ports::{ConsumerSink, Delivery};
 use crate::queue::{ConsumerId, ConsumerOptions, QueueSettings, QueueStats, Settlement};
@@ -65,8 +65,19 @@ impl Shard {
         Ok(Consumer { queue, id })
     }
 
-    /// Takes a consumer out. An auto-delete queue goes with its last one.
+    /// Takes a consumer out, of any shard's queue, behind all that was settled before. An auto-delete queue
+    /// goes with its last one.
     pub fn cancel(&mut self, consumer: Consumer) {
+        let shard = consumer.queue.shard();
+        if shard != self.id {
+            let settlements = &mut self.outboxes[usize::from(shard.0)].settlements;
+            let inbox = self.broker.inbox(shard);
+            if !settlements.is_empty() {
+                inbox.post(Task::Settle(std::mem::take(settlements)));
+            }
+            inbox.post(Task::Call(Box::new(move |shard| shard.cancel(consumer))));
+            return;
+        }
         let now_ms = self.now_ms;
         let Some(slot) = self.slot(consumer.queue) else { return };
         if !slot.queue.unsubscribe(now_ms, consumer.id) {
@@ -200,9 +211,9 @@ impl Shard {
     /// and for the bounds of what is in the queue.
     pub(crate) fn reconfigure(&mut self, queue: QueueId, settings: QueueSettings) {
         let now_ms = self.now_ms;
-        if self.slot(queue).is_some_and(|slot| slot.has_letters) {
+        if self.slot(queue).is_some() {
             // What is dead already goes where it went then.
-            self.bury_dead(queue.slot());
+            self.bury_all(queue.slot());
         }
         if let Some(slot) = self.slot(queue) {
             slot.queue.reconfigure(now_ms, settings);
