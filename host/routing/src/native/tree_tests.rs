@@ -152,39 +152,70 @@ fn the_logarithm_is_frozen() {
     assert_eq!(digest, 0xf671_2053_2b3e_e79f);
 }
 
-#[test]
-fn among_equals_the_greatest_number_wins_as_in_the_draw() {
-    for count in 2..=16 {
-        let child = |slot| Child {
-            slot: slot as u8,
-            seed: scramble(slot),
-            weight: 7,
-            inverse_weight: 1.0 / 7.0,
-            node: Node::leaf(slot, &binding(queue(slot as u32), "7"), 7),
-        };
-        let branch = Branch { children: (0..count).map(child).collect() };
-        let mut undecided = 0;
-        for key in (0..20_000).map(scramble) {
-            let drawn = branch.draw(key).unwrap().slot;
-            assert_eq!(branch.pick(key).unwrap().slot, drawn);
-            match branch.pick_even(key) {
-                Some(picked) => assert_eq!(picked.slot, drawn),
-                None => undecided += 1,
-            }
+/// A branch of children of these weights.
+fn branch(weights: &[u32]) -> Branch {
+    let child = |(slot, &weight): (usize, &u32)| Child {
+        slot: slot as u8,
+        seed: scramble(slot as u64),
+        weight: weight.into(),
+        inverse_weight: 1.0 / f64::from(weight),
+        node: Node::leaf(slot as u64, &binding(queue(slot as u32), "1"), weight),
+    };
+    Branch { children: weights.iter().enumerate().map(child).collect() }
+}
+
+/// Checks that bounds never decide otherwise than the draw, and says for how many of 20 000 keys they
+/// don't decide.
+#[track_caller]
+fn undecided(weights: &[u32]) -> u32 {
+    let branch = branch(weights);
+    let mut undecided = 0;
+    for key in (0..20_000).map(scramble) {
+        let drawn = branch.draw(key).unwrap().slot;
+        match branch.pick_by_bounds(key) {
+            Some(picked) => assert_eq!(picked.slot, drawn, "{weights:?}, key {key}"),
+            None => undecided += 1,
         }
-        assert!(undecided < 20, "{undecided}");
+    }
+    undecided
+}
+
+#[test]
+fn bounds_decide_nearly_always_and_as_the_draw_does() {
+    for count in 2..=16 {
+        let equal = undecided(&vec![7; count]);
+        assert!(equal < 600, "{count} equals: {equal}");
+        let rising: Vec<_> = (1..=count as u32).collect();
+        let rising = undecided(&rising);
+        assert!(rising < 600, "{count} rising: {rising}");
+        let steep: Vec<_> = (0..count as u32).map(|n| 10_000 >> n).map(|w| w.max(1)).collect();
+        let steep = undecided(&steep);
+        assert!(steep < 600, "{count} steep: {steep}");
     }
 }
 
 #[test]
-fn equals_that_are_too_close_are_drawn_for() {
-    let child = |seed| {
-        let node = Node::leaf(seed, &binding(queue(0), "1"), 1);
-        Child { slot: 0, seed, weight: 1, inverse_weight: 1.0, node }
-    };
-    let branch = Branch { children: vec![child(5), child(5)] };
-    assert!(branch.pick_even(1).is_none());
-    assert!(std::ptr::eq(branch.pick(1).unwrap(), &branch.children[0]));
+fn what_is_too_close_is_drawn_for() {
+    let mut branch = branch(&[1, 1]);
+    branch.children[1].seed = branch.children[0].seed;
+    assert!(branch.pick_by_bounds(1).is_none());
+    assert!(std::ptr::eq(branch.pick(1).unwrap(), &raw const branch.children[0]));
+}
+
+/// Also where the logarithm's pieces meet, and at the ends of each interval.
+#[test]
+fn every_logarithm_is_within_its_bounds() {
+    let shift = u64::BITS - BOUNDS_BITS;
+    let ends = (0..1 << BOUNDS_BITS).flat_map(|first: u64| {
+        let (least, last) = (first << shift, first << shift | u64::MAX >> BOUNDS_BITS);
+        [least, least + (1 << 12), last - (1 << 12), last]
+    });
+    for bits in ends.chain((0..200_000).map(scramble)) {
+        let index = (bits >> shift) as usize;
+        let number = exponential(bits);
+        assert!(number <= BOUNDS[index] * BOUNDS_MARGIN, "{bits:x}");
+        assert!(number * BOUNDS_MARGIN >= BOUNDS[index + 1], "{bits:x}");
+    }
 }
 
 #[test]
