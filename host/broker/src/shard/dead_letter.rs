@@ -111,7 +111,7 @@ impl Shard {
     pub(super) fn bury_all(&mut self, index: u32) {
         let now_ms = self.now_ms;
         let has_dead = |slot: &Slot| slot.queue.has_buriable_dead(now_ms);
-        while self.slots.get(index as usize).and_then(Option::as_ref).is_some_and(has_dead) {
+        while self.slots.get(index as usize).and_then(Option::as_deref).is_some_and(has_dead) {
             self.bury_dead(index, BURIED_AT_ONCE);
         }
     }

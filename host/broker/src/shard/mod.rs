@@ -76,7 +76,8 @@ pub struct Shard {
     id: ShardId,
     broker: Arc<Broker>,
     now_ms: u64,
-    slots: Vec<Option<Slot>>,
+    /// By [`QueueId::slot`]. Boxed, so that the list grows without a copy of every queue.
+    slots: Vec<Option<Box<Slot>>>,
     dirty: Vec<u32>,
     /// Queues whose dead are to be published: when everything else is done, since a letter may
     /// kill another message, and that one yet another.
@@ -364,7 +365,7 @@ impl Shard {
         if let Some(recovered) = creation.recovered {
             queue.restore(recovered);
         }
-        self.slots[index] = Some(Slot {
+        self.slots[index] = Some(Box::new(Slot {
             queue,
             vhost: creation.vhost,
             name: creation.name,
@@ -374,7 +375,7 @@ impl Shard {
             has_letters: false,
             deadline_ms: u64::MAX,
             gauge: None,
-        });
+        }));
         // A queue that nobody ever uses expires too.
         self.mark_dirty(creation.id.slot());
     }
@@ -413,13 +414,13 @@ impl Shard {
     #[inline]
     fn slot(&mut self, id: QueueId) -> Option<&mut Slot> {
         let index = id.slot() as usize;
-        let known = |slot: &Option<Slot>| slot.as_ref().is_some_and(|s| s.queue.id() == id);
+        let known = |slot: &Option<Box<Slot>>| slot.as_ref().is_some_and(|s| s.queue.id() == id);
         if !self.slots.get(index).is_some_and(known) {
             // The snapshot shows a queue as soon as its creation was posted; that may still wait
             // in the inbox.
             self.run_creations();
         }
-        self.slots.get_mut(index)?.as_mut().filter(|slot| slot.queue.id() == id)
+        self.slots.get_mut(index)?.as_deref_mut().filter(|slot| slot.queue.id() == id)
     }
 
     #[cold]

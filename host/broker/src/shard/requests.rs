@@ -203,7 +203,7 @@ impl Shard {
     /// Counts and state of every queue of this shard that clients know.
     pub fn all_queue_stats(&self) -> Vec<(QueueId, QueueStats)> {
         let known = |slot: &&super::Slot| slot.queue.settings().delayed_for.is_none();
-        let slots = self.slots.iter().flatten().filter(known);
+        let slots = self.slots.iter().filter_map(Option::as_deref).filter(known);
         slots.map(|slot| (slot.queue.id(), slot.queue.stats())).collect()
     }
 
