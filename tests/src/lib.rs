@@ -31,5 +31,5 @@ pub use http::{EventStream, Http, Request, Response};
 pub use node::{Node, NodeBuilder};
 pub use props::Props;
 pub use small_disk::SmallDisk;
-pub use wait::{Deadline, poll};
+pub use wait::{CALL_LIMIT, Deadline, poll};
 pub use wat::Guest;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 use shunt_tests::amqp_raw::{RawError, Value};
-use shunt_tests::{Client, Deadline, Http, Message, Node, Props};
+use shunt_tests::{CALL_LIMIT, Client, Deadline, Http, Message, Node, Props};
 
 /// How long a load may take to be seen by routes.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -124,6 +124,8 @@ impl<'a> Guest<'a> {
             None => serde_json::json!(["clock", "random", "load", "state"]),
         };
         query.extend(list(&wants).map(|want| format!("grant={}", text(want))));
+        // What is said later counts.
+        query.push(CALL_LIMIT.to_owned());
         for (name, limit) in file["limits"].as_object().into_iter().flatten() {
             query.push(format!("limit.{name}={limit}"));
         }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value as Json, json};
 use shunt_tests::amqp_raw::{RawError, Value, entries};
-use shunt_tests::{Client, Http, Node, Props};
+use shunt_tests::{CALL_LIMIT, Client, Http, Node, Props};
 
 use super::deploy_with;
 
@@ -23,14 +23,14 @@ fn text(json: &Json) -> &str {
     json.as_str().unwrap_or_default()
 }
 
-/// The capabilities that the recipe wants, as parameters of a deployment.
-fn grants(name: &str) -> String {
+/// Parameters of the recipe's deployment, the capabilities that it wants among them.
+fn parameters(name: &str) -> String {
     let manifest = fs::read_to_string(folder(name).join("route.toml")).unwrap();
     let wants = manifest.lines().find_map(|line| line.strip_prefix("wants = ")).unwrap();
     // An array of strings is written in TOML as in JSON.
     let wants: Vec<String> = serde_json::from_str(wants).unwrap();
     let grants: Vec<String> = wants.iter().map(|name| format!("grant={name}")).collect();
-    format!("?{}", grants.join("&"))
+    format!("?{CALL_LIMIT}&{}", grants.join("&"))
 }
 
 /// A recipe that is deployed, with the exchange `e` and its bindings.
@@ -49,7 +49,7 @@ impl Recipe {
         let node = Node::start().unwrap();
         let http = node.http();
         let module = fs::read(folder(name).join(module)).unwrap();
-        let query = grants(name);
+        let query = parameters(name);
         let deployed = deploy_with(&http, "recipe", &query, module).unwrap().expect(201);
         assert_eq!(deployed["active"], true);
         let mut client = Client::open(node.amqp()).unwrap();
