@@ -33,7 +33,7 @@ pub const TABLE_DEPTH_MAX: usize = 64;
 /// messages have to wait.
 pub const LOG_UNSYNCED_MAX: u64 = 32 * 1024 * 1024;
 /// Bytes of messages that may wait for a shard to put them into its queues before their publishers have
-/// to wait; each counts [`MESSAGE_OVERHEAD`] beside its body.
+/// to wait; each counts [`MESSAGE_OVERHEAD`] beside what it takes itself.
 pub const SHARD_WAITING_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Bytes of memory that a message takes beside its body, about.
 pub const MESSAGE_OVERHEAD: u64 = 256;

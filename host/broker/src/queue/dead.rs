@@ -57,6 +57,11 @@ impl Dead {
         let size = self.message.as_ref().map_or(stored, |message| message.body_size() as u64);
         1 + size / BYTES_PER_WORK
     }
+
+    /// The same where it died by what clients did, and nothing where it died by time.
+    fn prompt_work(&self) -> u64 {
+        if self.reason == DeathReason::Expired { 0 } else { self.work() }
+    }
 }
 
 /// The dead messages of a queue, by the time of their death.
@@ -65,22 +70,20 @@ pub(super) struct DeadMessages {
     waiting: VecDeque<Dead>,
     /// Of all that wait.
     work: u64,
-    /// Of those that died by what clients did, since it was last taken.
+    /// Of those that wait and died by what clients did, and not by time.
     prompt: u64,
 }
 
 impl DeadMessages {
     fn push_back(&mut self, dead: Dead) {
-        let work = dead.work();
-        self.work += work;
-        if dead.reason != DeathReason::Expired {
-            self.prompt += work;
-        }
+        self.work += dead.work();
+        self.prompt += dead.prompt_work();
         self.waiting.push_back(dead);
     }
 
     fn push_front(&mut self, dead: Dead) {
         self.work += dead.work();
+        self.prompt += dead.prompt_work();
         self.waiting.push_front(dead);
     }
 
@@ -93,7 +96,8 @@ impl DeadMessages {
         });
         let count = within.count();
         self.work -= taken;
-        let dead = self.waiting.drain(..count).collect();
+        let dead: Vec<_> = self.waiting.drain(..count).collect();
+        self.prompt -= dead.iter().map(Dead::prompt_work).sum::<u64>();
         // Many that died at once must not keep the memory for ever.
         if self.waiting.is_empty() && self.waiting.capacity() > PLACES_KEPT {
             self.waiting = VecDeque::new();
@@ -151,10 +155,15 @@ impl Queue {
         self.dead.work > 0
     }
 
-    /// What it costs to dead-letter those that died by what clients did, and not by time, since this was
-    /// last asked.
-    pub(crate) fn take_prompt_work(&mut self) -> u64 {
-        std::mem::take(&mut self.dead.prompt)
+    /// What it costs to dead-letter those that died by what clients did, and not by time.
+    pub(crate) fn prompt_work(&self) -> u64 {
+        self.dead.prompt
+    }
+
+    /// What it costs to dead-letter all of them.
+    #[cfg(test)]
+    pub(crate) fn dead_work(&self) -> u64 {
+        self.dead.work
     }
 
     /// Whether the dead can be buried now.

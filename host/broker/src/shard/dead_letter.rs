@@ -1,7 +1,8 @@
 //! Dead-lettering: a message that was rejected, expired or dropped is published again to its
 //! queue's dead-letter exchange, with the headers that tell its story (`x-death` and its kin).
 
-use shunt_types::{AmqpError, FieldTable, Hidden, Message, QueueId, Value};
+use shunt_types::limits::LOG_UNSYNCED_MAX;
+use shunt_types::{AmqpError, FieldTable, Hidden, Message, QueueId, ShardId, Value};
 
 use super::{PublishOptions, Shard, Slot, Task};
 use crate::queue::{Dead, DeadLetterTarget, DeathReason};
@@ -15,6 +16,9 @@ pub(super) const BURIED_AT_ONCE: u64 = if cfg!(test) { 64 } else { 1_024 };
 /// did, see [`Shard::behind`].
 pub(super) const BURIED_BY_FLUSH_MAX: u64 = 32 * BURIED_AT_ONCE;
 
+/// How long letters wait before they look again whether the log, or another shard, has caught up.
+const LETTERS_WAIT_MS: u64 = 5;
+
 impl Shard {
     /// Publishes some of what died in the queue that has waited longest for it, and no more than the flush
     /// has `left` for that; nothing yet before the first one. A letter may kill another message, and full
@@ -22,42 +26,56 @@ impl Shard {
     /// nothing more to do in this flush.
     pub(super) fn bury_next(&mut self, left: &mut Option<u64>) -> bool {
         let Some(&index) = self.with_letters.front() else { return false };
-        let left = left.get_or_insert_with(|| self.buried_by_flush());
+        if left.is_none() && self.letters_have_to_wait() {
+            return false;
+        }
+        let by_flush = (BURIED_AT_ONCE + self.owed).min(BURIED_BY_FLUSH_MAX);
+        let left = left.get_or_insert(by_flush);
         if *left == 0 {
             return false;
         }
         self.with_letters.pop_front();
-        let buried = self.bury_dead(index, BURIED_AT_ONCE.min(*left));
-        *left = left.saturating_sub(buried);
-        self.unburied = self.unburied.saturating_sub(buried);
-        let now_ms = self.now_ms;
+        *left = left.saturating_sub(self.bury_dead(index, BURIED_AT_ONCE.min(*left)));
+        let goes_on = self.note_letters(index);
         if let Some(Some(slot)) = self.slots.get_mut(index as usize) {
-            slot.has_letters = slot.queue.has_buriable_dead(now_ms);
-            if slot.has_letters {
-                self.with_letters.push_back(index);
-            }
+            slot.has_letters = goes_on;
+            self.with_letters.extend(goes_on.then_some(index));
         }
         true
     }
 
-    fn buried_by_flush(&mut self) -> u64 {
-        for &index in &self.with_letters {
-            if let Some(Some(slot)) = self.slots.get_mut(index as usize) {
-                self.unburied += slot.queue.take_prompt_work();
-            }
+    /// Whether letters would only fill memory: the disk is behind, or a shard to which they may go. No
+    /// letter of that shard is waited for, so that two shards never wait for one another.
+    fn letters_have_to_wait(&mut self) -> bool {
+        let is_full = |shard| shard != self.id && self.broker.inbox(shard).is_full();
+        let wait = self.broker.unsynced_log_bytes() > LOG_UNSYNCED_MAX
+            || (0..self.broker.shard_count()).map(ShardId).any(is_full);
+        if !wait {
+            self.letters_wait_until_ms = None;
+        } else if self.letters_wait_until_ms.is_none() {
+            self.letters_wait_until_ms = Some(self.now_ms + LETTERS_WAIT_MS);
+            self.broker.inbox(self.id).nudge();
         }
-        (BURIED_AT_ONCE + self.unburied).min(BURIED_BY_FLUSH_MAX)
+        wait
+    }
+
+    /// Takes note of how much in a queue is to be dead-lettered by what clients did; whether anything at
+    /// all is, and can be now.
+    pub(super) fn note_letters(&mut self, index: u32) -> bool {
+        let Some(Some(slot)) = self.slots.get_mut(index as usize) else { return false };
+        let can_go_on = slot.queue.has_buriable_dead(self.now_ms);
+        let owed = if can_go_on { slot.queue.prompt_work() } else { 0 };
+        self.owed = self.owed + owed - std::mem::replace(&mut slot.owed, owed);
+        can_go_on
     }
 
     /// Has another flush go on with what this one left.
     pub(super) fn bury_later(&mut self) {
         let inbox = self.broker.inbox(self.id);
-        if self.with_letters.is_empty() {
-            self.unburied = 0;
-        } else {
+        if !self.with_letters.is_empty() && self.letters_wait_until_ms.is_none() {
             inbox.post(Task::Call(Box::new(|_| ())));
         }
-        inbox.set_owes_letters(self.unburied > BURIED_BY_FLUSH_MAX);
+        inbox.set_owes_letters(self.owed > BURIED_BY_FLUSH_MAX);
     }
 
     /// Publishes what died first in a queue, up to so much; answers what it was.
@@ -106,6 +124,12 @@ impl Shard {
         }
     }
 
+    /// What waits in a queue to be dead-lettered, see [`Dead::work`].
+    #[cfg(test)]
+    pub(super) fn dead_work(&mut self, queue: QueueId) -> u64 {
+        self.slot(queue).map_or(0, |slot| slot.queue.dead_work())
+    }
+
     /// Publishes all that died in a queue, before the queue or its dead-letter target changes or goes; but
     /// for what the disk refuses to read now. A reject was dead-lettered when it came, in RabbitMQ.
     pub(super) fn bury_all(&mut self, index: u32) {
@@ -114,6 +138,7 @@ impl Shard {
         while self.slots.get(index as usize).and_then(Option::as_deref).is_some_and(has_dead) {
             self.bury_dead(index, BURIED_AT_ONCE);
         }
+        self.note_letters(index);
     }
 }
 

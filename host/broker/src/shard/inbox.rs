@@ -98,8 +98,12 @@ impl Inbox {
     /// Whether publishers are faster than the shard, and should wait for it: what waits for it would fill
     /// memory.
     pub fn is_behind(&self) -> bool {
+        self.is_full() || self.owes_letters.load(Ordering::Relaxed)
+    }
+
+    /// Whether more messages wait here than should.
+    pub(super) fn is_full(&self) -> bool {
         self.unpublished.load(Ordering::Relaxed) > SHARD_WAITING_BYTES_MAX
-            || self.owes_letters.load(Ordering::Relaxed)
     }
 
     /// Leaves a task, in order.
@@ -131,8 +135,7 @@ impl Inbox {
     }
 
     /// Whether nothing waits.
-    #[cfg(test)]
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         let posted = self.posted.lock();
         posted.creations.is_empty() && posted.tasks.is_empty()
     }

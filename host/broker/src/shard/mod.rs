@@ -53,6 +53,8 @@ struct Slot {
     is_dirty: bool,
     /// Whether the slot stands in the list of those with dead letters.
     has_letters: bool,
+    /// Its part of [`Shard::owed`].
+    owed: u64,
     /// This slot's entry among the deadlines; `u64::MAX` for none.
     deadline_ms: u64,
     /// Shows the queue's load, where somebody looks at it.
@@ -87,8 +89,11 @@ pub struct Shard {
     outboxes: Vec<Outbox>,
     /// Away only while a message is routed.
     walk: Option<Box<Walk>>,
-    /// Work of the dead letters that clients made this shard owe.
-    unburied: u64,
+    /// Work of the dead letters that clients made this shard owe, see [`Dead::work`].
+    owed: u64,
+    /// Dead letters wait for the log or for another shard, and look at it again then; Unix
+    /// milliseconds.
+    letters_wait_until_ms: Option<u64>,
     /// See [`Shard::behind`].
     behind: Option<ShardId>,
     /// Answers for publishers on other shards, of the batch that is being worked on.
@@ -125,7 +130,8 @@ impl Shard {
             deadlines: BTreeSet::new(),
             outboxes,
             walk: Some(Box::new(walk)),
-            unburied: 0,
+            owed: 0,
+            letters_wait_until_ms: None,
             behind: None,
             confirmations: Vec::new(),
             log: ShardLog::default(),
@@ -314,10 +320,13 @@ impl Shard {
                 self.broker.inbox(self.id).nudge();
             }
         }
-        if slot.queue.has_buriable_dead(now_ms) && !std::mem::replace(&mut slot.has_letters, true) {
+        let queue = slot.queue.id();
+        if self.note_letters(index)
+            && let Some(Some(slot)) = self.slots.get_mut(index as usize)
+            && !std::mem::replace(&mut slot.has_letters, true)
+        {
             self.with_letters.push_back(index);
         }
-        let queue = slot.queue.id();
         self.collect(index);
         self.read_ahead(index);
         traced.iter().for_each(|traced| self.trace_delivery(queue, traced));
@@ -326,12 +335,13 @@ impl Shard {
     /// When [`Shard::run_deadlines`] wants to be called next; Unix milliseconds.
     pub fn next_deadline_ms(&self) -> Option<u64> {
         let queue = self.deadlines.first().map(|(at, _)| *at);
-        queue.into_iter().chain(self.log_deadline_ms()).min()
+        queue.into_iter().chain(self.log_deadline_ms()).chain(self.letters_wait_until_ms).min()
     }
 
     /// Expires messages and queues whose time is over.
     pub fn run_deadlines(&mut self) {
         self.tick();
+        self.letters_wait_until_ms.take_if(|until| *until <= self.now_ms);
         self.hasten_log();
         while let Some(&(at, index)) = self.deadlines.first()
             && at <= self.now_ms
@@ -373,6 +383,7 @@ impl Shard {
             sinks: Vec::new(),
             is_dirty: false,
             has_letters: false,
+            owed: 0,
             deadline_ms: u64::MAX,
             gauge: None,
         }));
@@ -387,9 +398,12 @@ impl Shard {
         }
         self.append_journal();
         self.bury_all(id.slot());
+        // A letter that came back into the queue has its place in the log before it goes with it.
+        self.append_journal();
         // What was settled in this batch is to be freed too.
         self.collect(id.slot());
         let Some(mut slot) = self.slots[id.slot() as usize].take() else { return 0 };
+        self.owed -= slot.owed;
         self.collect_deleted(&mut slot);
         self.deadlines.remove(&(slot.deadline_ms, id.slot()));
         for sink in slot.sinks.iter_mut().flatten() {

@@ -270,7 +270,7 @@ impl Outbox {
         }
         let batch = self.publishes.len() - 1;
         let PublishBatch { items, bytes, .. } = &mut self.publishes[batch];
-        *bytes += message.body_size() as u64 + MESSAGE_OVERHEAD;
+        *bytes += message.memory() as u64 + MESSAGE_OVERHEAD;
         let token = confirm.map(|(token, _)| token);
         items.push(PublishItem { queue, message, token, left, written: None });
         (batch, items.len() - 1)

@@ -9,7 +9,7 @@ use shunt_types::{Message, Properties, QueueId, ShardId, Value};
 
 use super::dead_letter::dead_lettering;
 use super::ends::with_log;
-use super::harness::{World, message};
+use super::harness::{World, message, table};
 use crate::Publisher as _;
 use crate::ports::ConfirmSink;
 use crate::shard::PublishOptions;
@@ -102,6 +102,93 @@ fn publishers_wait_for_a_shard_that_owes_many_letters_by_their_doing() {
     assert!(!world.broker.inbox(ShardId(0)).is_behind());
 }
 
+/// Many that expire, and then the deaths of every batch.
+#[test]
+fn what_expired_does_not_hide_what_clients_do() {
+    let mut world = World::new(1);
+    world.queue("end", &[("x-max-length", Value::I32(1))]);
+    let expires = ("x-message-ttl", Value::I32(10));
+    world.queue("e", &[&dead_lettering("", "end")[..], &[expires]].concat());
+    let bound = ("x-max-length", Value::I32(1));
+    let full = world.queue("q", &[&dead_lettering("", "end")[..], &[bound]].concat());
+    let many = 50 * BURIED_BY_FLUSH_MAX;
+    (0..many).for_each(|token| publish(&mut world, token, message("", "e", &[], "m")));
+    world.shards[0].flush();
+    world.wait(20);
+    world.shards[0].run_deadlines();
+    for _ in 0..20 {
+        (0..BURIED_BY_FLUSH_MAX).for_each(|token| {
+            publish(&mut world, token, message("", "q", &[], "m"));
+        });
+        world.shards[0].flush();
+        // As publishers do.
+        while world.shards[0].behind().is_some() {
+            world.shards[0].flush();
+        }
+        let owed = world.shards[0].dead_work(full);
+        assert!(owed <= BURIED_BY_FLUSH_MAX, "{owed} wait, and no publisher");
+    }
+}
+
+/// What died and was buried in one flush is owed by nobody.
+#[test]
+fn publishers_do_not_wait_for_what_expires() {
+    let mut world = World::new(1);
+    world.queue("end", &[("x-max-length", Value::I32(1))]);
+    let bound = ("x-max-length", Value::I32(1));
+    let bounded = |next| [&dead_lettering("", next)[..], std::slice::from_ref(&bound)].concat();
+    world.queue("middle", &bounded("end"));
+    world.queue("q", &bounded("middle"));
+    let expires = ("x-message-ttl", Value::I32(10));
+    world.queue("e", &[&dead_lettering("", "end")[..], &[expires]].concat());
+    for _ in 0..256 {
+        (0..BURIED_AT_ONCE / 2).for_each(|token| {
+            publish(&mut world, token, message("", "q", &[], "m"));
+        });
+        world.shards[0].flush();
+    }
+    let many = 2 * BURIED_BY_FLUSH_MAX;
+    (0..many).for_each(|token| publish(&mut world, token, message("", "e", &[], "m")));
+    world.shards[0].flush();
+    world.wait(20);
+    world.shards[0].run_deadlines();
+    publish(&mut world, 1, message("", "middle", &[], "m"));
+    world.shards[0].flush();
+    assert_eq!(world.shards[0].behind(), None);
+}
+
+#[test]
+fn letters_wait_for_a_shard_that_has_much_to_take_in() {
+    let mut world = World::new(2);
+    let end = world.declare("end", |queue| queue.near = Some(ShardId(1))).unwrap().queue.id;
+    let arguments = [&dead_lettering("", "end")[..], &[("x-max-length", Value::I32(1))]].concat();
+    let arguments = Arc::new(table(&arguments));
+    let declared = world.declare("q", |queue| {
+        queue.near = Some(ShardId(0));
+        queue.definition.arguments = arguments;
+    });
+    assert_eq!((end.shard().0, declared.unwrap().queue.id.shard().0), (1, 0));
+    world.run();
+    let most = SHARD_WAITING_BYTES_MAX / MIB as u64;
+    let many = 3 * most;
+    let body = vec![b'x'; MIB];
+    let sent = Message::build("", "q", &Properties::default(), &body).unwrap();
+    (0..many).for_each(|token| publish(&mut world, token, sent.clone()));
+    world.shards[0].flush();
+    for _ in 0..many {
+        world.shards[0].run_inbox();
+        world.wait(10);
+        world.shards[0].run_deadlines();
+    }
+    world.shards[1].run_inbox();
+    let arrived = world.shards[1].queue_stats(end).unwrap().ready;
+    assert!((most..most + BURIED_AT_ONCE).contains(&arrived), "{arrived} of {many}");
+    for _ in 0..many {
+        world.pass(10);
+    }
+    assert_eq!(world.shards[1].queue_stats(end).unwrap().ready, many - 1);
+}
+
 #[test]
 fn publishers_wait_for_another_shard_that_has_much_to_take_in() {
     let mut world = World::new(2);
@@ -112,7 +199,7 @@ fn publishers_wait_for_another_shard_that_has_much_to_take_in() {
     for (what, size) in [("small", 1), ("large", MIB)] {
         let body = vec![b'x'; size];
         let sent = Message::build("", names[far], &Properties::default(), &body).unwrap();
-        let count = SHARD_WAITING_BYTES_MAX / (size as u64 + MESSAGE_OVERHEAD);
+        let count = SHARD_WAITING_BYTES_MAX / (sent.memory() as u64 + MESSAGE_OVERHEAD);
         (0..count).for_each(|token| publish(&mut world, token, sent.clone()));
         world.shards[0].flush();
         assert_eq!(world.shards[0].behind(), None, "{what}");

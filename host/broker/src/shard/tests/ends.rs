@@ -73,6 +73,19 @@ fn an_ack_frees_its_record_though_its_queue_goes_in_the_same_batch() {
 }
 
 #[test]
+fn a_letter_that_comes_back_into_a_queue_that_goes_frees_its_record() {
+    let (mut world, _disk) = with_log();
+    let queue = world.queue("q", &dead_lettering("", "q"));
+    publish(&mut world, "q");
+    let shard = world.shard(queue);
+    let id = shard.fetch(queue, false).unwrap().unwrap().0.id.unwrap();
+    shard.settle(queue, id, Settlement::Reject);
+    shard.delete_queue(queue, Default::default()).unwrap();
+    shard.flush();
+    assert_eq!(world.broker.live_log_bytes(), 0);
+}
+
+#[test]
 fn all_that_died_in_a_queue_leaves_before_it_is_deleted() {
     let mut world = World::new(1);
     let dead = world.queue("dead", &[]);
