@@ -145,10 +145,13 @@ async fn run(
 /// Performs what other threads post, and what falls due.
 async fn run_inbox(shard: Rc<RefCell<Shard>>, wake: Arc<ShardWake>) {
     loop {
+        let has_more;
         let wait = {
             let mut shard = shard.borrow_mut();
             shard.run_inbox();
-            let now_ms = shard.broker().now_ms();
+            let broker = shard.broker();
+            has_more = !broker.inbox(shard.id()).is_empty();
+            let now_ms = broker.now_ms();
             // Here and not when a sleep is over: a busy inbox ends every sleep before its time.
             if shard.next_deadline_ms().is_some_and(|at| at <= now_ms) {
                 shard.run_deadlines();
@@ -156,6 +159,11 @@ async fn run_inbox(shard: Rc<RefCell<Shard>>, wake: Arc<ShardWake>) {
             let until = shard.next_deadline_ms().map(|at| at.saturating_sub(now_ms).max(1));
             until.map_or(IDLE, Duration::from_millis).min(IDLE)
         };
+        if has_more {
+            // Connections, timers and the shutdown of this thread have their turn, however much is posted.
+            tokio::task::yield_now().await;
+            continue;
+        }
         tokio::select! {
             () = wake.0.notified() => {}
             () = tokio::time::sleep(wait) => {}

@@ -45,7 +45,7 @@ pub(crate) struct Shared {
     pub(crate) heartbeat_s: Cell<u16>,
     /// The client said that it understands `connection.blocked`.
     pub(crate) blocked_notify: Cell<bool>,
-    /// Nothing is read from the client while an alarm is on.
+    /// Nothing is read from the client now: an alarm is on, or what it publishes to is behind.
     pub(crate) is_blocked: Cell<bool>,
     /// While this connection deletes a queue: the cancels that follow the answer.
     held_cancels: RefCell<Option<Vec<(u16, String)>>>,

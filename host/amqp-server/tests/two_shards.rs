@@ -4,6 +4,8 @@
 
 #[path = "two_shards/long_bodies.rs"]
 mod long_bodies;
+#[path = "two_shards/turns.rs"]
+mod turns;
 mod world;
 
 use std::time::Duration;

@@ -223,10 +223,8 @@ impl Connection {
             self.shared.send(0, ConnectionBlocked { reason });
             self.shared.flush();
         }
-        self.shared.is_blocked.set(true);
         let is_on = || broker.alarms().reason().is_some();
         self.wait_while(ALARM_LOOK, shutdown, is_on).await;
-        self.shared.is_blocked.set(false);
         if told {
             self.shared.send(0, ConnectionUnblocked {});
             self.shared.flush();
@@ -253,6 +251,7 @@ impl Connection {
     }
 
     /// Looks so often whether the client may be read from again; ends with the client or the node, too.
+    /// What it says meanwhile, heartbeats too, is read afterwards.
     async fn wait_while(
         &self,
         look: Duration,
@@ -260,11 +259,13 @@ impl Connection {
         has_to_wait: impl Fn() -> bool,
     ) {
         while has_to_wait() && !self.shared.dead.get() {
+            self.shared.is_blocked.set(true);
             tokio::select! {
                 () = tokio::time::sleep(look) => {}
                 _ = shutdown.wait_for(|&stop| stop) => break,
             }
         }
+        self.shared.is_blocked.set(false);
     }
 
     /// Acts on `count` bytes that were read, and goes on reading where long bodies are sure to be
@@ -419,7 +420,8 @@ impl Connection {
         {
             let mut shard = self.shard.borrow_mut();
             shard.flush();
-            self.behind = shard.behind();
+            // One read may end several batches.
+            self.behind = shard.behind().or(self.behind);
         }
         self.shared.flush();
         let counters = self.context.broker.counters();

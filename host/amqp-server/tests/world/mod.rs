@@ -81,11 +81,16 @@ impl World {
 
     /// An open connection with channel 1, served by that shard.
     pub(crate) fn connect(&self, shard: usize) -> Client {
+        self.connect_with_heartbeat(shard, 0)
+    }
+
+    /// The same with heartbeats, a number of seconds apart, which the test has to send.
+    pub(crate) fn connect_with_heartbeat(&self, shard: usize, heartbeat: u16) -> Client {
         let stream = TcpStream::connect(self.listener.local_addr().unwrap()).unwrap();
         let (socket, peer) = self.listener.accept().unwrap();
         socket.set_nonblocking(true).unwrap();
         self.shards[shard].accept(socket, peer);
-        Client::open(stream)
+        Client::open(stream, heartbeat)
     }
 
     pub(crate) fn purge(&self, queue: QueueId) {
@@ -142,7 +147,7 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    fn open(stream: TcpStream) -> Self {
+    fn open(stream: TcpStream, heartbeat: u16) -> Self {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         let mut client = Self { stream, input: Vec::new() };
@@ -158,7 +163,7 @@ impl Client {
             },
         );
         client.payload(FrameKind::Method);
-        client.send_on(0, ConnectionTuneOk { channel_max: 10, frame_max: FRAME_MAX, heartbeat: 0 });
+        client.send_on(0, ConnectionTuneOk { channel_max: 10, frame_max: FRAME_MAX, heartbeat });
         client.send_on(0, ConnectionOpen { virtual_host: "/" });
         client.payload(FrameKind::Method);
         client.call(ChannelOpen {});
@@ -249,9 +254,14 @@ impl Client {
         String::new()
     }
 
+    /// The payload of the next frame, heartbeats aside, which is of that kind.
     fn payload(&mut self, kind: FrameKind) -> Vec<u8> {
         loop {
             if let Some((frame, size)) = Frame::parse(&self.input, FRAME_MAX).unwrap() {
+                if frame.kind == FrameKind::Heartbeat {
+                    self.input.drain(..size);
+                    continue;
+                }
                 assert_eq!(frame.kind, kind);
                 let payload = frame.payload.to_vec();
                 self.input.drain(..size);
