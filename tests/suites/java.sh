@@ -56,6 +56,12 @@ sed -i '/NoAutoRecoveryWhenTcpWindowIsFullTest.class/d' \
 sed -i 's/assertThat(canBeReleased.get()).isTrue();/TestUtils.waitAtMost(canBeReleased::get);/' \
     src/test/java/com/rabbitmq/client/test/PublishWithByteBufferTest.java
 
+# One test asks for a message on the channel that its publish before that closes. Where the broker's answer
+# is there before the call, the call ends in another exception than after it, with the same reason.
+sed -i '/void nonArray()/,/^    }/ s/} catch (IOException e) {/} catch (com.rabbitmq.client.ShutdownSignalException e) {\
+            checkShutdownSignal(AMQP.PRECONDITION_FAILED, e);\
+        &/' src/test/java/com/rabbitmq/client/test/functional/CcRoutes.java
+
 # Reports of its observations come from a package that is not published any more at the version
 # that the checkout names; an earlier one has it.
 status=0
