@@ -75,9 +75,12 @@ fn a_rate_is_kept_and_what_is_unroutable_comes_back() {
     let node = Node::start().unwrap();
     let found = report(&node, &[], "-C 100 -r 500 -c 50 -a");
     assert_eq!((&found["received"], &found["confirmed"]), (&100.into(), &100.into()));
-    // With confirms, which follow what comes back: without them a run ends with its last publish.
-    let options = "-C 30 -c 30 -f mandatory -k nowhere --binding-key elsewhere --copies 0 -a";
-    assert_eq!(report(&node, &[], options)["returned"], 30);
+    // Also without confirms, which follow what comes back: nothing else tells a publisher.
+    for confirms in ["-c 30", ""] {
+        let options = "-C 3000 -f mandatory -k nowhere --binding-key elsewhere --copies 0 -a";
+        let found = report(&node, &[], &format!("{options} {confirms}"));
+        assert_eq!(found["returned"], 3000, "{confirms}: {found}");
+    }
 }
 
 #[test]
@@ -91,6 +94,28 @@ fn queues_of_others_are_used_and_left_alone() {
     client.sync().unwrap();
     let output = perf(&node, &[], "-C 10 -u mine").output().unwrap();
     refused(&output, "purge it first");
+}
+
+#[test]
+fn a_consumer_ends_while_others_go_on_publishing() {
+    let node = Node::start().unwrap();
+    let mut client = Client::open(node.amqp()).unwrap();
+    client.declare_queue("shared").unwrap();
+    let options = "-p -u shared -t default -y 0 -r 1000 -z 60 --interval 0";
+    let mut other = perf(&node, &[], options).spawn().unwrap();
+    let found = report(&node, &[], "-p -u shared -t default -x 0 -z 1 --warmup 0");
+    let others = other.try_wait().unwrap();
+    other.kill().unwrap();
+    other.wait().unwrap();
+    assert_eq!(others, None, "it ended with the other program");
+    assert!(found["received"].as_u64() > Some(0), "{found}");
+}
+
+#[test]
+fn confirms_are_counted_while_something_else_bounds_a_publisher() {
+    let node = Node::start().unwrap();
+    let options = "-C 5000 -c 1000 --in-flight 1 -a";
+    assert_eq!(report(&node, &[], options)["confirmed"], 5000);
 }
 
 #[test]
@@ -109,6 +134,12 @@ fn every_message_is_verified() {
     let output = perf(&node, &["verify"], lossy).output().unwrap();
     refused(&output, "not every message arrived");
     assert!(String::from_utf8_lossy(&output.stdout).contains("MISSING"), "{output:?}");
+
+    // Also where what is lost leaves no room for more.
+    let lossy = "-C 100000 -q 1 --in-flight 100 --queue-args x-max-length=1 --interval 0";
+    let output = perf(&node, &["verify"], lossy).output().unwrap();
+    refused(&output, "nothing arrived for 10 s");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("LOST"), "{output:?}");
     nothing_left(&node);
 }
 
@@ -150,6 +181,10 @@ fn who_refuses_is_quoted() {
     refused(&failing("-t x-wasm --exchange-args x-route=none"), "none");
     refused(&failing("-p -u nobody -x 0 -z 2"), "nobody");
     refused(&failing("--queues 3 --bindings 2"), "each needs one");
+    // Who only publishes hears of it, too: as fast as it goes, at a rate, and with confirms.
+    for how in ["", "-r 100", "-r 100 -c 10", "-f mandatory"] {
+        refused(&failing(&format!("-p -e nowhere -u nobody -y 0 -z 60 {how}")), "404 NOT_FOUND");
+    }
 
     let uri = format!("amqp://guest:wrong@{}", node.amqp());
     let output = command(["perf", "--uri", &uri]).unwrap().output().unwrap();

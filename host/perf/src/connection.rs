@@ -24,6 +24,10 @@ const BUFFER_SIZE: usize = 2 * FRAME_MAX as usize;
 /// How long the answer to a call may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long the answer to a goodbye may take. Nothing depends on it, and a broker that hangs has
+/// kept the run waiting before.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// How long a broker may leave what we write unread: longer than an alarm or flow control that a
 /// run could outlast.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -85,6 +89,16 @@ impl Inbox {
         debug_assert!(self.start <= self.end);
     }
 
+    /// [`fill`](Self::fill) if there is something to read, without waiting for it. The end of the
+    /// stream is not seen.
+    pub(crate) fn fill_with_what_came(&mut self) -> Result<Filled, ConnectionError> {
+        match rustix::io::ioctl_fionread(&*self.stream) {
+            Ok(0) => Ok(Filled::TimedOut),
+            Ok(_) => self.fill(),
+            Err(error) => Err(io::Error::from(error).into()),
+        }
+    }
+
     /// One read from the socket, into the free part of the buffer.
     pub(crate) fn fill(&mut self) -> Result<Filled, ConnectionError> {
         if self.start > 0 {
@@ -134,7 +148,8 @@ impl Inbox {
                 Some((FrameKind::Heartbeat, length)) => self.consume(length),
                 Some((_, length)) => break length,
                 None if self.fill()? == Filled::TimedOut => {
-                    return Err(ConnectionError::TimedOut(ANSWER_TIMEOUT));
+                    let waited = self.stream.read_timeout()?.unwrap_or_default();
+                    return Err(ConnectionError::TimedOut(waited));
                 }
                 None => {}
             }
@@ -280,32 +295,42 @@ impl Connection {
         self
     }
 
-    /// Says goodbye. What the broker still sends before its answer is dropped.
-    pub(crate) fn close(mut self) -> Result<(), ConnectionError> {
-        self.inbox.set_timeout(ANSWER_TIMEOUT)?;
+    /// Says goodbye. What the broker still sends before its answer is dropped, unless it says
+    /// that the broker closed the channel.
+    pub(crate) fn close(self) -> Result<(), ConnectionError> {
+        self.close_with(|_| {})
+    }
+
+    /// Says goodbye, and shows every frame that comes before the answer.
+    pub(crate) fn close_with(
+        mut self,
+        mut see: impl FnMut(&Frame<'_>),
+    ) -> Result<(), ConnectionError> {
+        self.inbox.set_timeout(GOODBYE_TIMEOUT)?;
         let close =
             ConnectionClose { reply_code: 200, reply_text: "goodbye", class_id: 0, method_id: 0 };
         self.send_method(0, close)?;
         loop {
             let frame = self.inbox.wait()?;
-            if frame.kind == FrameKind::Method
-                && Method::decode(frame.payload)?.id() == ConnectionCloseOk::ID
-            {
+            refuse_close(&frame)?;
+            if is_method(&frame, ConnectionCloseOk::ID) {
                 return Ok(());
             }
+            see(&frame);
         }
     }
 }
 
+/// Whether a frame is this method.
+pub(crate) fn is_method(frame: &Frame<'_>, id: MethodId) -> bool {
+    let [c0, c1] = id.class.to_be_bytes();
+    let [m0, m1] = id.method.to_be_bytes();
+    frame.kind == FrameKind::Method && frame.payload.starts_with(&[c0, c1, m0, m1])
+}
+
 /// Turns connection.close and channel.close into an error, all else into `Ok`.
 pub(crate) fn refuse_close(frame: &Frame<'_>) -> Result<(), ConnectionError> {
-    const IDS: [MethodId; 2] = [ConnectionClose::ID, ChannelClose::ID];
-    let is = |id: MethodId| {
-        let [c0, c1] = id.class.to_be_bytes();
-        let [m0, m1] = id.method.to_be_bytes();
-        frame.payload.starts_with(&[c0, c1, m0, m1])
-    };
-    if frame.kind != FrameKind::Method || !IDS.into_iter().any(is) {
+    if ![ConnectionClose::ID, ChannelClose::ID].into_iter().any(|id| is_method(frame, id)) {
         return Ok(());
     }
     let (code, text) = match Method::decode(frame.payload)? {

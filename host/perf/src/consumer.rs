@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use shunt_amqp_codec::method::{BasicConsume, BasicConsumeOk, BasicQos, BasicQosOk};
 use shunt_types::TableRef;
 
-use crate::clock::now_ns;
+use crate::clock::{elapsed, now_ns};
 use crate::connection::{Connection, ConnectionError, Filled};
 use crate::flow::Flow;
 use crate::latency::Latencies;
@@ -17,6 +17,10 @@ use crate::topology::{CHANNEL, Topology};
 
 /// How long to wait for deliveries before looking whether the run is over.
 const IDLE: Duration = Duration::from_millis(100);
+
+/// How long what still comes is counted once the run is over: what others publish to the same
+/// queue may never end.
+const REST: Duration = Duration::from_secs(1);
 
 /// A connection that consumes.
 #[derive(Debug)]
@@ -95,18 +99,22 @@ impl Consumer {
 
     fn count(&mut self, flow: &Flow) -> anyhow::Result<()> {
         let Self { connection, tally } = self;
+        let mut ended_ns = None;
         loop {
             let filled = match connection.inbox.fill() {
                 // A relay ends with its publisher.
                 Err(ConnectionError::EndOfStream) if connection.is_bare() => return Ok(()),
                 filled => filled?,
             };
-            if filled == Filled::TimedOut {
+            let silent = filled == Filled::TimedOut;
+            let ended = flow.ended().then(|| *ended_ns.get_or_insert_with(now_ns));
+            let late = ended.is_some_and(|ended_ns| elapsed(ended_ns) >= REST);
+            if silent || late {
                 tally.ack_rest();
                 send_acks(connection, tally)?;
-                if flow.ended() {
-                    return Ok(());
-                }
+            }
+            if late || silent && ended.is_some() {
+                return Ok(());
             }
             let now_ns = flow.measuring().then(now_ns);
             let (taken, deliveries) = tally.take(connection.inbox.unread(), now_ns)?;

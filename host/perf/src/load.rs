@@ -8,7 +8,7 @@ use anyhow::Context as _;
 
 use crate::broker::BrokerProcess;
 use crate::clock::{elapsed, now_ns};
-use crate::connection::Connection;
+use crate::connection::{Connection, ConnectionError};
 use crate::consumer::{Consumed, Consumer};
 use crate::flow::{Counts, Flow};
 use crate::latency::Latencies;
@@ -42,11 +42,14 @@ pub(crate) fn run(scenario: &Scenario, numbered: bool, flow: &Flow) -> anyhow::R
         .declare(&mut control, scenario)
         .and_then(|()| load(scenario, &topology, broker.as_ref(), numbered, flow));
     // Also after a failure, which may have closed the first connection: nothing stays behind.
-    let _ = control.close();
-    let deleted = connect(scenario).and_then(|mut control| {
-        topology.delete(&mut control)?;
-        Ok(control.close()?)
-    });
+    let deleted = match control.close() {
+        // Who doesn't answer a goodbye deletes nothing.
+        Err(error @ ConnectionError::TimedOut(_)) => Err(error.into()),
+        _ => connect(scenario).and_then(|mut control| {
+            topology.delete(&mut control)?;
+            Ok(control.close()?)
+        }),
+    };
     let mut report = report?;
     if let Err(error) = deleted {
         report.failure.get_or_insert_with(|| format!("cleaning up: {error:#}"));
@@ -185,9 +188,8 @@ fn measure(
         }
     };
     wait(first.at_ns, warmup);
-    // A run that failed in its warm-up has measured that much.
-    let start =
-        if flow.has_failed() || warmup.is_zero() { first } else { Moment::now(broker, flow) };
+    // A run that was over in its warm-up has measured that much.
+    let start = if over() || warmup.is_zero() { first } else { Moment::now(broker, flow) };
     flow.measure(true);
     wait(start.at_ns, scenario.duration());
     (start, Moment::now(broker, flow))

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use parking_lot::Mutex;
-use shunt_amqp_codec::method::{ConfirmSelect, ConfirmSelectOk};
+use shunt_amqp_codec::method::{BasicReturn, ConfirmSelect, ConfirmSelectOk};
 
 use crate::answers::Answers;
 use crate::batch::Batch;
-use crate::clock::now_ns;
-use crate::connection::{Connection, ConnectionError, Filled, Inbox, Writer};
+use crate::clock::{elapsed, now_ns};
+use crate::connection::{Connection, ConnectionError, Filled, Inbox, Writer, is_method};
 use crate::flow::Flow;
 use crate::latency::Latencies;
 use crate::pace::Pace;
@@ -22,9 +22,9 @@ use crate::topology::{CHANNEL, Target, Topology};
 /// How long to sleep while too much is on its way: far less than the consumers need for that.
 const ROOM_WAIT: Duration = Duration::from_micros(300);
 
-/// Sleeps without room after which a publisher looks whether the broker closed its channel:
-/// nothing else would tell it why.
-const ROOM_WAITS_MAX: u32 = 1000;
+/// How long nothing may arrive while no more may be on its way: what is missing then is lost, and
+/// waiting for it would have no end.
+const ARRIVAL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long a confirm may take.
 const CONFIRM_TIMEOUT: Duration = Duration::from_secs(30);
@@ -87,13 +87,7 @@ impl Publisher {
         let batch = Batch::encode(scenario, exchange, &targets, connection.frame_max, messages_max);
         let answered = scenario.confirm.is_some() || scenario.mandatory();
         let aside = answered && (scenario.rate.is_some() || scenario.mandatory());
-        connection.inbox.set_timeout(if aside {
-            ASIDE_TIMEOUT
-        } else if answered {
-            CONFIRM_TIMEOUT
-        } else {
-            CLOSE_TIMEOUT
-        })?;
+        connection.inbox.set_timeout(if aside { ASIDE_TIMEOUT } else { CONFIRM_TIMEOUT })?;
         let pump = Pump {
             writer: connection.writer(),
             batch,
@@ -103,6 +97,7 @@ impl Publisher {
             pace: scenario.rate.map(Pace::new),
             copies,
             in_flight_max,
+            stalled: None,
         };
         let answers = Mutex::new(Answers::new(scenario.confirm));
         Ok(Self { connection, answers, aside, pump })
@@ -119,7 +114,14 @@ impl Publisher {
         let result = if self.aside {
             let done = AtomicBool::new(false);
             thread::scope(|scope| {
-                let reader = scope.spawn(|| read_aside(inbox, answers, flow, &done));
+                let reader = scope.spawn(|| {
+                    let read = read_aside(inbox, answers, flow, &done);
+                    if read.is_err() {
+                        // Who writes would learn of it from a broken socket only, or never.
+                        flow.fail();
+                    }
+                    read
+                });
                 let published = self.pump.run(None, answers, flow);
                 let confirmed = published.and_then(|()| await_confirms(answers, flow, &reader));
                 done.store(true, Ordering::Relaxed);
@@ -134,7 +136,16 @@ impl Publisher {
         };
         let result = result.and_then(|()| {
             // A relay says no goodbye.
-            if self.connection.is_bare() { Ok(()) } else { Ok(self.connection.close()?) }
+            if self.connection.is_bare() {
+                return Ok(());
+            }
+            // What the broker had to say until then still counts.
+            self.connection.close_with(|frame| {
+                if is_method(frame, BasicReturn::ID) {
+                    flow.returned(1);
+                }
+            })?;
+            Ok(())
         });
         let confirms = self.answers.into_inner().latencies;
         Published { confirms, messages: self.pump.next.sequence, result }
@@ -155,6 +166,8 @@ struct Pump {
     pace: Option<Pace>,
     copies: u64,
     in_flight_max: u64,
+    /// While there is no room: how many messages had arrived, and since when no other one has.
+    stalled: Option<(u64, u64)>,
 }
 
 impl Pump {
@@ -165,8 +178,12 @@ impl Pump {
         answers: &Mutex<Answers>,
         flow: &Flow,
     ) -> anyhow::Result<()> {
-        let mut waits = 0;
         while !flow.stopping() && self.quota > 0 {
+            if let Some(inbox) = &mut inbox
+                && inbox.fill_with_what_came()? == Filled::Bytes
+            {
+                answers.lock().take(inbox, flow)?;
+            }
             let due = self.pace.as_mut().map_or(u64::MAX, |pace| pace.due(now_ns()));
             let window = answers.lock().room();
             let messages = self.batch.available(self.quota.min(due).min(window));
@@ -179,13 +196,7 @@ impl Pump {
             } else if self.has_room(messages, flow) {
                 self.write(messages, answers, flow, &mut inbox)?;
             } else {
-                thread::sleep(ROOM_WAIT);
-                waits += 1;
-                if let Some(inbox) = &mut inbox
-                    && waits % ROOM_WAITS_MAX == 0
-                {
-                    look_for_close(inbox)?;
-                }
+                self.wait_for_room(flow)?;
             }
         }
         Ok(())
@@ -199,6 +210,21 @@ impl Pump {
         let counts = flow.counts();
         let on_the_way = (counts.deliverable() * self.copies).saturating_sub(counts.received);
         on_the_way + messages * self.copies <= self.in_flight_max
+    }
+
+    /// Sleeps a moment; an error if messages have not arrived for so long that none will.
+    fn wait_for_room(&mut self, flow: &Flow) -> anyhow::Result<()> {
+        let received = flow.counts().received;
+        match self.stalled {
+            Some((before, since_ns)) if before == received => anyhow::ensure!(
+                elapsed(since_ns) < ARRIVAL_TIMEOUT,
+                "nothing arrived for {} s, and no more than --in-flight may be on its way",
+                ARRIVAL_TIMEOUT.as_secs()
+            ),
+            _ => self.stalled = Some((received, now_ns())),
+        }
+        thread::sleep(ROOM_WAIT);
+        Ok(())
     }
 
     fn write(
@@ -219,6 +245,7 @@ impl Pump {
             }
             return Err(error).context("publishing");
         }
+        self.stalled = None;
         self.next.sequence += messages;
         self.quota -= messages;
         if let Some(pace) = &mut self.pace {
@@ -272,7 +299,7 @@ fn await_confirms<T>(
     let begin = now_ns();
     while answers.lock().unsettled() > 0 && !flow.has_failed() && !reader.is_finished() {
         anyhow::ensure!(
-            crate::clock::elapsed(begin) < CONFIRM_TIMEOUT,
+            elapsed(begin) < CONFIRM_TIMEOUT,
             "no confirm within {} s",
             CONFIRM_TIMEOUT.as_secs()
         );
@@ -281,7 +308,7 @@ fn await_confirms<T>(
     Ok(())
 }
 
-/// An error if the broker closed the channel or the connection.
+/// After a write has failed: an error if the broker closed the channel or the connection.
 fn look_for_close(inbox: &mut Inbox) -> Result<(), ConnectionError> {
     inbox.set_timeout(CLOSE_TIMEOUT)?;
     if inbox.fill()? == Filled::Bytes {

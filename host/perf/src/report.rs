@@ -110,8 +110,8 @@ impl Report {
         json!({
             "scenario": scenario_json(scenario),
             "seconds": rounded(self.span.seconds, 3),
-            "published_per_s": self.published_per_s().round(),
-            "received_per_s": self.received_per_s().round(),
+            "published_per_s": rounded(self.published_per_s(), 3),
+            "received_per_s": rounded(self.received_per_s(), 3),
             "delivery_latency": self.deliveries.json(),
             "confirm_latency": self.confirms.json(),
             "broker": broker,
@@ -135,7 +135,10 @@ impl Report {
             let _ = writeln!(text, "  {name:<12}{value}");
         };
         let mib = |rate: f64| rate * f64::from(scenario.size) / f64::from(1 << 20);
-        let rate = |rate: f64| format!("{rate:.0} messages/s, {:.1} MiB/s", mib(rate));
+        let rate = |rate: f64| {
+            let digits = if rate < 100.0 { 2 } else { 0 };
+            format!("{rate:.digits$} messages/s, {:.1} MiB/s", mib(rate))
+        };
         if scenario.producers > 0 {
             line("published", rate(self.published_per_s()));
         }

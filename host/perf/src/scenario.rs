@@ -146,8 +146,8 @@ pub(crate) struct Scenario {
     #[arg(long, value_name = "NAME=VALUE", value_delimiter = ',')]
     pub(crate) message_properties: Vec<Pair>,
 
-    /// Deliveries that may be on their way while neither rate nor confirms bound them: queues
-    /// stay short, and the rate is one that the broker keeps up
+    /// Deliveries that may be on their way, beside what rate and confirms allow: queues stay
+    /// short, and the rate is one that the broker keeps up
     #[arg(long, value_name = "N", default_value_t = 20_000)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) in_flight: u64,
@@ -234,7 +234,7 @@ impl Scenario {
     /// How many queues there are.
     pub(crate) fn queue_names_count(&self) -> u32 {
         match self.queue_pattern_to {
-            Some(to) => to.saturating_sub(self.queue_pattern_from) + 1,
+            Some(to) => to.saturating_sub(self.queue_pattern_from).saturating_add(1),
             None => self.queues,
         }
     }

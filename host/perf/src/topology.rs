@@ -269,9 +269,9 @@ fn numbered(pattern: &str, number: u32) -> Option<String> {
 fn binding_key(scenario: &Scenario, target: &Target, word: &str, matches: bool) -> String {
     let own = scenario.binding_key.as_ref().or(scenario.routing_key.as_ref());
     match (own, scenario.exchange_type.as_str()) {
+        // A weight, which a routing key is not.
+        (_, "x-consistent-hash") => scenario.binding_key.clone().unwrap_or_else(|| "1".to_owned()),
         (Some(key), _) if matches => key.clone(),
-        // A weight.
-        (_, "x-consistent-hash") => "1".to_owned(),
         (_, "direct" | HEADERS | "fanout") if matches => target.routing_key.clone(),
         (_, "direct" | HEADERS | "fanout") => format!("perf.{word}.hit"),
         _ => format!("perf.{word}.*"),
@@ -333,5 +333,7 @@ mod tests {
         check("-t topic -k a.b --binding-key a.#", true, "a.#");
         check("-t topic -k a.b", false, "perf.word.*");
         check("-t x-consistent-hash --queues 3", true, "1");
+        check("-t x-consistent-hash -k key", true, "1");
+        check("-t x-consistent-hash -k key --binding-key 5", true, "5");
     }
 }
