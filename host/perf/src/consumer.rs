@@ -84,7 +84,7 @@ impl Consumer {
         connection.inbox.set_timeout(IDLE)?;
         let ack_every =
             (!scenario.autoack && !connection.is_bare()).then_some(scenario.multi_ack_every);
-        let ledger = numbered.then(Ledger::default);
+        let ledger = numbered.then(|| Ledger::new(scenario.copies()));
         Ok(Self { connection, tally: Tally::new(scenario.size, ack_every, ledger) })
     }
 
@@ -117,6 +117,7 @@ impl Consumer {
                 return Ok(());
             }
             let now_ns = flow.measuring().then(now_ns);
+            tally.published = flow.counts().published;
             let (taken, deliveries) = tally.take(connection.inbox.unread(), now_ns)?;
             connection.inbox.consume(taken);
             flow.received(deliveries);

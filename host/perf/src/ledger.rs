@@ -10,14 +10,18 @@ use crate::stamp::Number;
 const NAMED_MAX: usize = 5;
 
 /// What one consumer has seen.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Ledger {
-    /// By publisher: which of its numbers came, a bit each.
-    seen: HashMap<u16, Vec<u64>>,
+    /// Queues that each message goes to.
+    copies: u64,
+    /// By queue and publisher: which of its numbers came, a bit each. Where a message goes to one
+    /// queue, all queues are one here: a map of bits each would be large and nearly empty.
+    seen: HashMap<(u32, u16), Vec<u64>>,
     /// By queue and publisher: the highest number so far.
     last: HashMap<(u32, u16), u64>,
     doubled: Named,
     out_of_order: Named,
+    foreign: Named,
     redelivered: u64,
 }
 
@@ -43,9 +47,21 @@ impl Named {
 }
 
 impl Ledger {
-    /// A message came from a queue.
-    pub(crate) fn record(&mut self, queue: u32, number: Number, redelivered: bool) {
-        let bits = self.seen.entry(number.producer).or_default();
+    /// Nothing seen of messages that each go to so many queues.
+    pub(crate) fn new(copies: u64) -> Self {
+        let (doubled, out_of_order, foreign) = Default::default();
+        let (seen, last) = Default::default();
+        Self { copies, seen, last, doubled, out_of_order, foreign, redelivered: 0 }
+    }
+
+    /// A message came from a queue, when this run had published so many.
+    pub(crate) fn record(&mut self, queue: u32, number: Number, redelivered: bool, published: u64) {
+        if number.sequence >= published {
+            self.foreign.push(number);
+            return;
+        }
+        let seen_in = if self.copies > 1 { queue } else { 0 };
+        let bits = self.seen.entry((seen_in, number.producer)).or_default();
         let (word, bit) = (number.sequence as usize / 64, 1 << (number.sequence % 64));
         if bits.len() <= word {
             bits.resize(word + 1, 0);
@@ -85,6 +101,8 @@ pub(crate) struct Findings {
     missing: Named,
     doubled: Named,
     out_of_order: Named,
+    /// Not of this run.
+    foreign: Named,
     redelivered: u64,
 }
 
@@ -97,23 +115,24 @@ impl Findings {
             for (all, own) in [
                 (&mut findings.doubled, &ledger.doubled),
                 (&mut findings.out_of_order, &ledger.out_of_order),
+                (&mut findings.foreign, &ledger.foreign),
             ] {
                 all.count += own.count;
                 all.numbers.extend(&own.numbers);
                 all.numbers.truncate(NAMED_MAX);
             }
         }
+        let copies = ledgers.iter().map(|ledger| ledger.copies.max(1)).max().unwrap_or(1);
         for (producer, &count) in (0..).zip(published) {
-            let seen = |word: usize| {
-                let words =
-                    ledgers.iter().filter_map(|ledger| ledger.seen.get(&producer)?.get(word));
-                words.fold(0, |all, word| all | word)
-            };
-            for word in 0..count.div_ceil(64) as usize {
-                let bits = seen(word);
-                let first = word as u64 * 64;
-                for sequence in (first..count.min(first + 64)).filter(|_| bits != u64::MAX) {
-                    if bits & 1 << (sequence - first) == 0 {
+            let queues = by_queue(ledgers, producer);
+            for word in 0..count.div_ceil(64) {
+                let words = || queues.iter().map(|bits| bits.get(word as usize).unwrap_or(&0));
+                if queues.len() as u64 == copies && words().all(|bits| *bits == u64::MAX) {
+                    continue;
+                }
+                for sequence in word * 64..count.min(word * 64 + 64) {
+                    let queues = words().filter(|bits| **bits & 1 << (sequence % 64) != 0).count();
+                    if (queues as u64) < copies {
                         findings.missing.push(Number { producer, sequence });
                     }
                 }
@@ -124,7 +143,8 @@ impl Findings {
 
     /// Whether nothing is wrong.
     pub(crate) fn is_clean(&self) -> bool {
-        self.missing.count + self.doubled.count + self.out_of_order.count == 0
+        let faults = [&self.missing, &self.doubled, &self.out_of_order, &self.foreign];
+        faults.into_iter().all(|named| named.count == 0)
     }
 
     pub(crate) fn json(&self) -> Json {
@@ -133,6 +153,7 @@ impl Findings {
             "missing": self.missing.json(),
             "doubled": self.doubled.json(),
             "out_of_order": self.out_of_order.json(),
+            "foreign": self.foreign.json(),
             "redelivered": self.redelivered,
         })
     }
@@ -158,27 +179,54 @@ impl Findings {
             part("MISSING", &self.missing),
             part("DOUBLED", &self.doubled),
             part("OUT OF ORDER", &self.out_of_order),
+            part("FOREIGN", &self.foreign),
         ];
         let parts = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
         format!("{} messages: {parts}", self.published)
     }
 }
 
+/// What all consumers together saw of a publisher's messages, for each queue.
+fn by_queue(ledgers: &[Ledger], producer: u16) -> Vec<Vec<u64>> {
+    let mut queues: HashMap<u32, Vec<u64>> = HashMap::new();
+    for ledger in ledgers {
+        for ((queue, _), bits) in ledger.seen.iter().filter(|((_, of), _)| *of == producer) {
+            let all = queues.entry(*queue).or_default();
+            all.resize(all.len().max(bits.len()), 0);
+            for (all, bits) in all.iter_mut().zip(bits) {
+                *all |= bits;
+            }
+        }
+    }
+    queues.into_values().collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn findings(seen: &[(u32, u64)], published: u64) -> Findings {
-        let mut ledger = Ledger::default();
+    fn findings(copies: u64, seen: &[(u32, u64)], published: u64) -> Findings {
+        let mut ledger = Ledger::new(copies);
         for &(queue, sequence) in seen {
-            ledger.record(queue, Number { producer: 0, sequence }, false);
+            ledger.record(queue, Number { producer: 0, sequence }, false, published);
         }
         Findings::of(&[ledger], &[published])
     }
 
     #[track_caller]
     fn check(seen: &[(u32, u64)], missing: u64, doubled: u64, out_of_order: u64) {
-        let found = findings(seen, 4);
+        check_copies(1, seen, missing, doubled, out_of_order);
+    }
+
+    #[track_caller]
+    fn check_copies(
+        copies: u64,
+        seen: &[(u32, u64)],
+        missing: u64,
+        doubled: u64,
+        out_of_order: u64,
+    ) {
+        let found = findings(copies, seen, 4);
         let counts = (found.missing.count, found.doubled.count, found.out_of_order.count);
         assert_eq!(counts, (missing, doubled, out_of_order), "{}", found.sentence());
     }
@@ -195,16 +243,32 @@ mod tests {
     #[test]
     fn each_queue_has_its_own_order() {
         check(&[(0, 0), (1, 1), (1, 3), (0, 2)], 0, 0, 0);
-        // A fanout: both queues hold every message.
-        check(&[(0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (0, 3), (1, 2), (1, 3)], 0, 0, 0);
+    }
+
+    #[test]
+    fn each_queue_of_a_fanout_holds_every_message() {
+        let all = [(0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (0, 3), (1, 2), (1, 3)];
+        check_copies(2, &all, 0, 0, 0);
+        check_copies(2, &all[..7], 1, 0, 0);
+        check_copies(2, &all[..1], 4, 0, 0);
+        let late = [(0, 0), (0, 1), (0, 2), (0, 3), (1, 0), (1, 2), (1, 1), (1, 3)];
+        check_copies(2, &late, 0, 0, 1);
+        check_copies(2, &[&all[..], &[(1, 3)]].concat(), 0, 1, 0);
+    }
+
+    #[test]
+    fn what_was_never_published_is_foreign_however_large_its_number() {
+        let found = findings(1, &[(0, 0), (0, u64::MAX >> 16), (0, 1)], 2);
+        assert_eq!((found.foreign.count, found.missing.count), (1, 0), "{found:?}");
+        assert!(!found.is_clean());
     }
 
     #[test]
     fn consumers_share_a_publishers_messages() {
-        let mut ledgers = [Ledger::default(), Ledger::default()];
+        let mut ledgers = [Ledger::new(1), Ledger::new(1)];
         for sequence in 0..200 {
             let number = Number { producer: 0, sequence };
-            ledgers[sequence as usize % 2].record(0, number, false);
+            ledgers[sequence as usize % 2].record(0, number, false, 200);
         }
         assert!(Findings::of(&ledgers, &[200]).is_clean());
         let found = Findings::of(&ledgers, &[201, 1]);
@@ -214,9 +278,9 @@ mod tests {
 
     #[test]
     fn a_redelivery_is_no_fault() {
-        let mut ledger = Ledger::default();
+        let mut ledger = Ledger::new(1);
         for (sequence, redelivered) in [(0, false), (1, false), (0, true), (1, true)] {
-            ledger.record(0, Number { producer: 0, sequence }, redelivered);
+            ledger.record(0, Number { producer: 0, sequence }, redelivered, 2);
         }
         let found = Findings::of(&[ledger], &[2]);
         assert!(found.is_clean() && found.redelivered == 2, "{found:?}");

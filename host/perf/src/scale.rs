@@ -16,7 +16,7 @@ use crate::clock::{elapsed, now_ns};
 use crate::connection::{Connection, EncodedTable};
 use crate::report::rounded;
 use crate::scenario::{Flag, Output};
-use crate::topology::CHANNEL;
+use crate::topology::{CHANNEL, own_prefix};
 use crate::uri::AmqpUri;
 
 /// Declarations that are sent at once, the last of which is answered.
@@ -88,7 +88,7 @@ pub(crate) fn scale(arguments: &ScaleArgs) -> anyhow::Result<String> {
     let mut control = Connection::open(&arguments.uri)
         .with_context(|| format!("connecting to {}", arguments.uri.address()))?;
     control.open_channel(CHANNEL)?;
-    let prefix = format!("shunt-scale-{}", std::process::id());
+    let prefix = own_prefix("shunt-scale");
     let mut costs = Vec::new();
     if arguments.connections > 0 {
         costs.push(connections(arguments, &broker, arguments.connections)?);

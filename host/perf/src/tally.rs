@@ -42,6 +42,9 @@ pub(crate) struct Tally {
     run: u64,
     run_time_ns: u64,
     pub(crate) ledger: Option<Ledger>,
+    /// Messages that the run has published, for the ledger: whoever sets it, before what is taken
+    /// was read.
+    pub(crate) published: u64,
     /// Of the current message, for the ledger.
     queue: u32,
     redelivered: bool,
@@ -64,6 +67,7 @@ impl Tally {
             run: 0,
             run_time_ns: 0,
             ledger,
+            published: 0,
             queue: 0,
             redelivered: false,
         }
@@ -192,7 +196,7 @@ impl Tally {
         if let Some(ledger) = &mut self.ledger
             && let Some(number) = stamp::number(body)
         {
-            ledger.record(self.queue, number, self.redelivered);
+            ledger.record(self.queue, number, self.redelivered, self.published);
         }
     }
 

@@ -1,5 +1,6 @@
 //! The exchange, queues and bindings of a run.
 
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::process;
 
 use anyhow::Context as _;
@@ -30,7 +31,7 @@ const MATCHED_HEADER: &str = "perf";
 /// The reply code for what isn't there.
 const NOT_FOUND: u16 = 404;
 
-/// What a run declares and uses. Its own names carry the process id, so that runs do not meet.
+/// What a run declares and uses. Its own names are like no other run's; see [`own_prefix`].
 #[derive(Debug)]
 pub(crate) struct Topology {
     /// Empty for the default exchange.
@@ -54,7 +55,7 @@ pub(crate) struct Target {
 impl Topology {
     /// Names only; nothing is declared yet.
     pub(crate) fn plan(scenario: &Scenario) -> anyhow::Result<Self> {
-        let prefix = format!("shunt-perf-{}", process::id());
+        let prefix = own_prefix("shunt-perf");
         let default = scenario.is_default_exchange();
         let mut properties = Pair::properties(&scenario.message_properties)
             .map_err(|error| anyhow::anyhow!("--message-properties: {error}"))?;
@@ -228,6 +229,13 @@ fn exists<'a>(
         }
         Err(error) => Err(error.into()),
     }
+}
+
+/// How a run's own names begin: with the process id for who looks at the broker, and at random,
+/// since containers and machines have ids in common.
+pub(crate) fn own_prefix(name: &str) -> String {
+    let random = RandomState::new().build_hasher().finish();
+    format!("{name}-{}-{random:016x}", process::id())
 }
 
 fn exchange<'a>(exchange: &'a str, kind: &'a str) -> ExchangeDeclare<'a> {

@@ -335,7 +335,7 @@ pub struct RouteCanaryView {
     pub step: u32,
     /// Its share of the messages, in per cent.
     pub per_cent: u32,
-    /// When the step began, in Unix milliseconds.
+    /// When the step began, in Unix milliseconds; 0 in the first second, until the node has seen it.
     pub step_since_ms: u64,
     /// What the candidate did in this step.
     pub candidate: RouteCanarySide,

@@ -269,7 +269,7 @@ pub(crate) enum PolicyAction {
 pub(crate) struct DefinitionsCommand {
     #[command(flatten)]
     pub(crate) node: NodeArgs,
-    /// Only exchanges, queues and bindings of the virtual host of --vhost
+    /// Only exchanges, queues, bindings and policies of the virtual host of --vhost
     #[arg(long, global = true)]
     pub(crate) only_vhost: bool,
     #[command(subcommand)]
@@ -278,7 +278,7 @@ pub(crate) struct DefinitionsCommand {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DefinitionsAction {
-    /// Write users, virtual hosts, permissions, exchanges, queues and bindings to a file
+    /// Write users, virtual hosts, permissions, policies, exchanges, queues and bindings to a file
     Export {
         /// The file, made for its owner's eyes only; left out or `-`, standard output
         #[arg(default_value = "-", hide_default_value = true)]
