@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::process::{Command, Output, Stdio};
 use std::thread;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use shunt_tests::{Client, Node, Props, command};
 
@@ -40,7 +41,9 @@ fn nothing_left(node: &Node) {
     let queues = node.http().get("/api/queues").unwrap().expect(200);
     assert_eq!(queues.as_array().map(Vec::len), Some(0), "{queues}");
     let exchanges = node.http().get("/api/exchanges").unwrap().expect(200);
-    assert!(!exchanges.to_string().contains("shunt-perf"), "{exchanges}");
+    for prefix in ["shunt-perf", "shunt-scale"] {
+        assert!(!exchanges.to_string().contains(prefix), "{exchanges}");
+    }
 }
 
 #[test]
@@ -162,6 +165,36 @@ fn two_sides_are_compared_and_the_ceiling_is_measured() {
     assert!(output.status.success(), "{output:?}");
     let found: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&found["received"], &found["confirmed"]), (&5000.into(), &5000.into()));
+    assert!(found["relay_us_per_message"].as_f64() > Some(0.0), "{found}");
+}
+
+#[test]
+fn who_is_interrupted_says_what_was_measured_and_leaves_nothing() {
+    let node = Node::start().unwrap();
+    let uri = node.amqp_url();
+    let interrupted = |arguments: &[&str], begun: &str, signal: Signal| {
+        let mut call = command(arguments).unwrap();
+        let mut run = call.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut progress = BufReader::new(run.stderr.take().unwrap()).lines();
+        progress.find(|line| line.as_ref().unwrap().contains(begun)).unwrap().unwrap();
+        kill_process(Pid::from_child(&run), signal).unwrap();
+        progress.for_each(drop);
+        let output = run.wait_with_output().unwrap();
+        nothing_left(&node);
+        output
+    };
+    // The third line of progress is of the second pair.
+    let compare = ["perf", "compare", "--output", "json", &uri, &uri, "-z", "0.5", "--warmup", "0"];
+    let output = interrupted(&compare, "A, run 2", Signal::INT);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found["runs"]["b"].as_array().map(Vec::len), Some(1), "{found}");
+
+    let run = ["perf", "--uri", &uri, "-z", "60", "-i", "0.05", "--output", "json"];
+    let output = interrupted(&run, "published", Signal::TERM);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(found["failure"].is_null(), "{found}");
 }
 
 #[test]
@@ -170,6 +203,9 @@ fn what_is_declared_has_its_price() {
     let found = report(&node, &["scale"], "--connections 20 --queues 600 --bindings 700 -t topic");
     let kinds: Vec<_> = found.as_array().unwrap().iter().map(|row| &row["count"]).collect();
     assert_eq!(kinds, [20, 600, 700], "{found}");
+    nothing_left(&node);
+    let failing = perf(&node, &["scale"], "--queues 20 --bindings 10 -t no-such-type").output();
+    refused(&failing.unwrap(), "no-such-type");
     nothing_left(&node);
 }
 
@@ -189,6 +225,9 @@ fn who_refuses_is_quoted() {
     let uri = format!("amqp://guest:wrong@{}", node.amqp());
     let output = command(["perf", "--uri", &uri]).unwrap().output().unwrap();
     refused(&output, "ACCESS_REFUSED");
+    let output = command(["perf", "--uri", &uri, "--output", "json"]).unwrap().output().unwrap();
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert!(found["failure"].to_string().contains("ACCESS_REFUSED"), "{found}");
 
     let closed = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
     let output = command(["perf", "--uri", &format!("amqp://{closed}")]).unwrap().output().unwrap();

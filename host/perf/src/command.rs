@@ -1,13 +1,12 @@
 //! The commands, and what each prints.
 
 use std::io::Write;
-use std::sync::Arc;
 
 use clap::{Args, Subcommand};
+use serde_json::json;
 
 use crate::compare::{self, CompareArgs};
-use crate::flow::Flow;
-use crate::interrupt;
+use crate::interrupt::Interrupts;
 use crate::limit;
 use crate::load;
 use crate::scale::{self, ScaleArgs};
@@ -63,27 +62,23 @@ enum Action {
 /// Does what the command says and writes the result to `out`. An error is what went wrong, also
 /// after a result was written.
 pub fn run(command: &PerfCommand, out: &mut impl Write) -> anyhow::Result<()> {
-    let flow = Arc::new(Flow::default());
+    let interrupts = Interrupts::watch()?;
     let mut print = |text: &str| match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         // Who closes the pipe early has read enough.
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error),
         _ => Ok(()),
     };
-    let (report, scenario) = match &command.action {
+    let flow = interrupts.begin();
+    let (scenario, outcome) = match &command.action {
         Some(Action::Compare(arguments)) => {
-            let (text, failure) = compare::compare(arguments)?;
+            let (text, failure) = compare::compare(arguments, &interrupts)?;
             print(&text)?;
             return failure.map_or(Ok(()), |failure| Err(anyhow::anyhow!("{failure}")));
         }
-        Some(Action::Scale(arguments)) => return Ok(print(&scale::scale(arguments)?)?),
-        Some(Action::Limit(scenario)) => {
-            interrupt::watch(&flow)?;
-            let (report, relay_us) = limit::limit(scenario, &flow)?;
-            if scenario.output == Output::Human {
-                print(&format!("a relay without a broker, {relay_us:.2} µs/message\n"))?;
-            }
-            (report, scenario)
+        Some(Action::Scale(arguments)) => {
+            return Ok(print(&scale::scale(arguments, &interrupts)?)?);
         }
+        Some(Action::Limit(scenario)) => (scenario, limit::limit(scenario, &flow)),
         Some(Action::Verify(scenario)) => {
             anyhow::ensure!(
                 scenario.size as usize >= crate::stamp::STAMP_LENGTH,
@@ -94,12 +89,18 @@ pub fn run(command: &PerfCommand, out: &mut impl Write) -> anyhow::Result<()> {
                 scenario.producers > 0 && scenario.consumers > 0,
                 "verifying takes publishers and consumers"
             );
-            interrupt::watch(&flow)?;
-            (load::run(scenario, true, &flow)?, scenario)
+            (scenario, load::run(scenario, true, &flow))
         }
-        None => {
-            interrupt::watch(&flow)?;
-            (load::run(&command.scenario, false, &flow)?, &command.scenario)
+        None => (&command.scenario, load::run(&command.scenario, false, &flow)),
+    };
+    let report = match outcome {
+        Ok(report) => report,
+        Err(error) => {
+            // Who reads JSON reads it whatever comes.
+            if scenario.output == Output::Json {
+                print(&format!("{:#}\n", json!({ "failure": format!("{error:#}") })))?;
+            }
+            return Err(error);
         }
     };
     print(&report.render(scenario))?;

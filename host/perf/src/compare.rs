@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use clap::{ArgAction, Args, Parser};
 use serde_json::{Value as Json, json};
 
-use crate::flow::Flow;
+use crate::interrupt::Interrupts;
 use crate::load;
 use crate::report::{Report, rounded};
 use crate::scenario::{Output, Scenario};
@@ -72,7 +72,10 @@ const MEASURES: [Measure; 8] = [
 ];
 
 /// Runs the pairs; returns what to print, and why it ended early if it did.
-pub(crate) fn compare(arguments: &CompareArgs) -> anyhow::Result<(String, Option<String>)> {
+pub(crate) fn compare(
+    arguments: &CompareArgs,
+    interrupts: &Interrupts,
+) -> anyhow::Result<(String, Option<String>)> {
     let sides = [
         ("A", side(&arguments.a, &arguments.scenario)?),
         ("B", side(&arguments.b, &arguments.scenario)?),
@@ -82,7 +85,12 @@ pub(crate) fn compare(arguments: &CompareArgs) -> anyhow::Result<(String, Option
     'pairs: for pair in 1..=arguments.pairs {
         for ((name, scenario), runs) in sides.iter().zip(&mut runs) {
             eprintln!("{name}, run {pair} of {}: {}", arguments.pairs, scenario.uri.address());
-            match load::run(scenario, false, &Flow::default()) {
+            let outcome = load::run(scenario, false, &interrupts.begin());
+            if interrupts.seen() {
+                failure = Some("interrupted".to_owned());
+                break 'pairs;
+            }
+            match outcome {
                 Ok(report) if report.is_clean() => runs.push(report),
                 Ok(report) => {
                     failure = Some(format!("a run on {name} failed:\n{}", report.render(scenario)));

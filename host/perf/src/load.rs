@@ -159,7 +159,8 @@ fn report(
     }
     let findings = (!ledgers.is_empty()).then(|| Findings::of(&ledgers, &written));
     let failure = failures.into_iter().next();
-    Report { span, counts, expected, deliveries, confirms, findings, failure }
+    let relay_us = None;
+    Report { span, counts, expected, deliveries, confirms, findings, relay_us, failure }
 }
 
 /// Waits for the warm-up and the measured time, or until the publishers are done.

@@ -43,6 +43,8 @@ pub(crate) struct Report {
     /// From publish to confirm, of the measured time.
     pub(crate) confirms: Latencies,
     pub(crate) findings: Option<Findings>,
+    /// Processor time per message of the relay that stood in a broker's place, in microseconds.
+    pub(crate) relay_us: Option<f64>,
     /// Why the run ended early.
     pub(crate) failure: Option<String>,
 }
@@ -115,6 +117,7 @@ impl Report {
             "delivery_latency": self.deliveries.json(),
             "confirm_latency": self.confirms.json(),
             "broker": broker,
+            "relay_us_per_message": self.relay_us.map(|us| rounded(us, 4)),
             "generator_us_per_message": rounded(self.own_us(), 4),
             "published": self.counts.published,
             "received": self.counts.received,
@@ -163,6 +166,9 @@ impl Report {
                     broker.pid
                 ),
             );
+        }
+        if let Some(us) = self.relay_us {
+            line("relay", format!("{us:.2} µs/message, in the place of a broker"));
         }
         line("generator", format!("{:.2} µs/message", self.own_us()));
         line("measured", format!("{:.2} s", self.span.seconds));
@@ -265,6 +271,7 @@ mod tests {
             deliveries,
             confirms: Latencies::new(),
             findings: None,
+            relay_us: None,
             failure: None,
         }
     }

@@ -14,6 +14,7 @@ use shunt_types::{FieldTable, TableRef, Value};
 use crate::broker::BrokerProcess;
 use crate::clock::{elapsed, now_ns};
 use crate::connection::{Connection, EncodedTable};
+use crate::interrupt::Interrupts;
 use crate::report::rounded;
 use crate::scenario::{Flag, Output};
 use crate::topology::{CHANNEL, own_prefix};
@@ -80,7 +81,7 @@ struct Cost {
 }
 
 /// Declares, measures and deletes; returns what to print.
-pub(crate) fn scale(arguments: &ScaleArgs) -> anyhow::Result<String> {
+pub(crate) fn scale(arguments: &ScaleArgs, interrupts: &Interrupts) -> anyhow::Result<String> {
     let found = BrokerProcess::find(&arguments.uri, arguments.broker_pid)?;
     let broker = found.ok_or_else(|| {
         anyhow::anyhow!("whose memory? The broker is no process of this machine: --broker-pid")
@@ -89,35 +90,12 @@ pub(crate) fn scale(arguments: &ScaleArgs) -> anyhow::Result<String> {
         .with_context(|| format!("connecting to {}", arguments.uri.address()))?;
     control.open_channel(CHANNEL)?;
     let prefix = own_prefix("shunt-scale");
-    let mut costs = Vec::new();
-    if arguments.connections > 0 {
-        costs.push(connections(arguments, &broker, arguments.connections)?);
-    }
-    if arguments.queues > 0 {
-        let count = arguments.queues;
-        let name = |index: u32| format!("{prefix}-q{index:07}");
-        costs.push(measured(&broker, "queue", count, || {
-            declare_queues(&mut control, arguments, count, &name)
-        })?);
-        if !arguments.keep {
-            delete_queues(&mut control, count, &name)?;
-        }
-    }
-    if arguments.bindings > 0 {
-        let name = |index: u32| format!("{prefix}-b{index}");
-        declare_queues(&mut control, arguments, BOUND_QUEUES, &name)?;
-        declare_exchange(&mut control, arguments, &prefix)?;
-        let count = arguments.bindings;
-        costs.push(measured(&broker, "binding", count, || {
-            bind(&mut control, arguments, &prefix, count, &name)
-        })?);
-        if !arguments.keep {
-            let delete = ExchangeDelete { exchange: &prefix, if_unused: false, no_wait: false };
-            control.call(CHANNEL, delete, ExchangeDeleteOk::ID)?;
-            delete_queues(&mut control, BOUND_QUEUES, &name)?;
-        }
-    }
-    anyhow::ensure!(!costs.is_empty(), "nothing to declare: --connections, --queues or --bindings");
+    let costs = declare(arguments, &prefix, &broker, &mut control, interrupts);
+    // What one kind gives back would be taken off what the next one costs: all go at the end. Also
+    // after a failure, which may have closed the first connection.
+    let deleted = if arguments.keep { Ok(()) } else { delete(arguments, &prefix) };
+    let costs = costs?;
+    deleted.context("cleaning up")?;
     control.close()?;
     Ok(match arguments.output {
         Output::Human => costs.iter().map(Cost::line).collect(),
@@ -128,12 +106,72 @@ pub(crate) fn scale(arguments: &ScaleArgs) -> anyhow::Result<String> {
     })
 }
 
-/// Opens connections, which end when this returns.
-fn connections(arguments: &ScaleArgs, broker: &BrokerProcess, count: u32) -> anyhow::Result<Cost> {
-    raise_file_limit(u64::from(count) + FILES_SPARE)?;
+/// Declares each kind, and measures it.
+fn declare(
+    arguments: &ScaleArgs,
+    prefix: &str,
+    broker: &BrokerProcess,
+    control: &mut Connection,
+    interrupts: &Interrupts,
+) -> anyhow::Result<Vec<Cost>> {
+    let mut costs = Vec::new();
     let mut open = Vec::new();
+    if arguments.connections > 0 {
+        costs.push(connections(arguments, broker, &mut open, interrupts)?);
+    }
+    if arguments.queues > 0 {
+        let count = arguments.queues;
+        costs.push(measured(broker, "queue", count, || {
+            declare_queues(control, arguments, count, &empty_queue(prefix), interrupts)
+        })?);
+    }
+    if arguments.bindings > 0 {
+        let count = arguments.bindings;
+        declare_queues(control, arguments, BOUND_QUEUES, &bound_queue(prefix), interrupts)?;
+        declare_exchange(control, arguments, prefix)?;
+        costs.push(measured(broker, "binding", count, || {
+            bind(control, arguments, prefix, &bound_queue(prefix), interrupts)
+        })?);
+    }
+    anyhow::ensure!(!costs.is_empty(), "nothing to declare: --connections, --queues or --bindings");
+    Ok(costs)
+}
+
+/// Deletes what may have been declared; to delete what isn't there is no error.
+fn delete(arguments: &ScaleArgs, prefix: &str) -> anyhow::Result<()> {
+    let mut control = Connection::open(&arguments.uri)?;
+    control.open_channel(CHANNEL)?;
+    delete_queues(&mut control, arguments.queues, &empty_queue(prefix))?;
+    if arguments.bindings > 0 {
+        let delete = ExchangeDelete { exchange: prefix, if_unused: false, no_wait: false };
+        control.call(CHANNEL, delete, ExchangeDeleteOk::ID)?;
+        delete_queues(&mut control, BOUND_QUEUES, &bound_queue(prefix))?;
+    }
+    Ok(control.close()?)
+}
+
+/// The names of queues that are only declared.
+fn empty_queue(prefix: &str) -> impl Fn(u32) -> String {
+    move |index| format!("{prefix}-q{index:07}")
+}
+
+/// The names of queues that bindings lead to.
+fn bound_queue(prefix: &str) -> impl Fn(u32) -> String {
+    move |index| format!("{prefix}-b{index}")
+}
+
+/// Opens connections.
+fn connections(
+    arguments: &ScaleArgs,
+    broker: &BrokerProcess,
+    open: &mut Vec<Connection>,
+    interrupts: &Interrupts,
+) -> anyhow::Result<Cost> {
+    let count = arguments.connections;
+    raise_file_limit(u64::from(count) + FILES_SPARE)?;
     measured(broker, "connection with a channel", count, || {
         for index in 0..count {
+            anyhow::ensure!(!interrupts.seen(), "interrupted");
             let connection = Connection::open(&arguments.uri).and_then(|mut connection| {
                 connection.open_channel(CHANNEL)?;
                 Ok(connection.idle())
@@ -171,8 +209,10 @@ fn declare_queues(
     arguments: &ScaleArgs,
     count: u32,
     name: &dyn Fn(u32) -> String,
+    interrupts: &Interrupts,
 ) -> anyhow::Result<()> {
     in_batches(control, count, QueueDeclareOk::ID, |bytes, index, no_wait| {
+        anyhow::ensure!(!interrupts.seen(), "interrupted");
         let queue = name(index);
         let declare = QueueDeclare {
             queue: &queue,
@@ -184,6 +224,7 @@ fn declare_queues(
             arguments: TableRef::EMPTY,
         };
         put_method(bytes, CHANNEL, declare);
+        Ok(())
     })
 }
 
@@ -196,6 +237,7 @@ fn delete_queues(
         let queue = name(index);
         let delete = QueueDelete { queue: &queue, if_unused: false, if_empty: false, no_wait };
         put_method(bytes, CHANNEL, delete);
+        Ok(())
     })
 }
 
@@ -222,11 +264,12 @@ fn bind(
     control: &mut Connection,
     arguments: &ScaleArgs,
     exchange: &str,
-    count: u32,
     queue: &dyn Fn(u32) -> String,
+    interrupts: &Interrupts,
 ) -> anyhow::Result<()> {
     let queues: Vec<String> = (0..BOUND_QUEUES).map(queue).collect();
-    in_batches(control, count, QueueBindOk::ID, |bytes, index, no_wait| {
+    in_batches(control, arguments.bindings, QueueBindOk::ID, |bytes, index, no_wait| {
+        anyhow::ensure!(!interrupts.seen(), "interrupted");
         let mut table = FieldTable::new();
         if arguments.exchange_type == "headers" {
             table.insert("x-match", Value::from("all"));
@@ -245,6 +288,7 @@ fn bind(
             arguments: table.as_ref(),
         };
         put_method(bytes, CHANNEL, bind);
+        Ok(())
     })
 }
 
@@ -253,12 +297,12 @@ fn in_batches(
     control: &mut Connection,
     count: u32,
     answer: shunt_types::MethodId,
-    mut put: impl FnMut(&mut Vec<u8>, u32, bool),
+    mut put: impl FnMut(&mut Vec<u8>, u32, bool) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let mut bytes = Vec::new();
     for index in 0..count {
         let last = (index + 1) % BATCH == 0 || index + 1 == count;
-        put(&mut bytes, index, !last);
+        put(&mut bytes, index, !last)?;
         if last {
             control.send(&bytes)?;
             bytes.clear();
