@@ -64,6 +64,9 @@ fn scenarios_are_counted_to_the_message() {
     check("-C 100 -t headers --bindings 10 -a --message-properties priority=3,city=x", 100, 100);
     check("-C 400 -t x-consistent-hash --queues 4 -K -a", 400, 400);
     check("-C 50 -y 0", 50, 0);
+    // More queues than messages may be on their way: each has its share.
+    let found = check("-C 40 --queues 20 --in-flight 4 -a", 40, 40);
+    assert!(found["received_per_s"].as_f64() > Some(0.0), "{found}");
 
     let found = check("-C 200 -f persistent -c 10 -s 100", 200, 200);
     assert_eq!(found["confirmed"], 200);
@@ -97,6 +100,9 @@ fn queues_of_others_are_used_and_left_alone() {
     client.sync().unwrap();
     let output = perf(&node, &[], "-C 10 -u mine").output().unwrap();
     refused(&output, "purge it first");
+    // Who only consumes came for it.
+    let output = perf(&node, &[], "-x 0 -u mine -s 12 -a -z 0.5 --warmup 0").output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).contains("received 1\n"), "{output:?}");
 }
 
 #[test]

@@ -19,6 +19,8 @@ pub(crate) struct Batch {
     messages: Vec<Place>,
     /// The message that is written next.
     next: usize,
+    /// Messages that may be written at once.
+    write_max: u64,
 }
 
 /// Where a message stands in the bytes.
@@ -30,8 +32,8 @@ struct Place {
 }
 
 impl Batch {
-    /// Messages to each of the targets in turn: as many as `--batch` octets hold, at most
-    /// `messages_max`, at least one.
+    /// Messages to each of the targets in turn: as many as `--batch` octets hold, but at least one
+    /// to each target. At most `messages_max` are written at once.
     pub(crate) fn encode(
         scenario: &Scenario,
         exchange: &str,
@@ -39,11 +41,12 @@ impl Batch {
         frame_max: u32,
         messages_max: u64,
     ) -> Self {
-        let mut batch = Self { bytes: Vec::new(), messages: Vec::new(), next: 0 };
+        let (bytes, messages) = (Vec::new(), Vec::new());
+        let mut batch = Self { bytes, messages, next: 0, write_max: messages_max };
         for (index, target) in targets.iter().cycle().enumerate() {
             let whole_rounds = index % targets.len() == 0;
-            let full = batch.bytes.len() >= scenario.batch && whole_rounds;
-            if index > 0 && (full || index as u64 >= messages_max) {
+            let full = batch.bytes.len() >= scenario.batch || index as u64 >= messages_max;
+            if index > 0 && whole_rounds && full {
                 break;
             }
             batch.push(scenario, exchange, target, index, frame_max);
@@ -95,9 +98,10 @@ impl Batch {
         self.messages[0].end
     }
 
-    /// The next messages, at most `max` and not beyond the end of the batch: how many they are.
+    /// The next messages, at most `max`, no more than may be written at once, and not beyond the
+    /// end of the batch: how many they are.
     pub(crate) fn available(&self, max: u64) -> u64 {
-        max.min((self.messages.len() - self.next) as u64)
+        max.min(self.write_max).min((self.messages.len() - self.next) as u64)
     }
 
     /// Stamps the next `count` messages and returns their bytes.
@@ -139,7 +143,8 @@ mod tests {
     #[test]
     fn every_queue_has_its_share_of_a_batch() {
         assert_eq!(batch("--queues 3 --batch 1", 100).messages.len(), 3);
-        assert_eq!(batch("--queues 3 --batch 1", 2).messages.len(), 2);
+        let narrow = batch("--queues 3 --batch 1", 2);
+        assert_eq!((narrow.messages.len(), narrow.available(100)), (3, 2));
         assert_eq!(batch("--batch 1", 100).messages.len(), 1);
         let large = batch("--batch 65536 -s 1024", 1000);
         assert!((50..65).contains(&large.messages.len()), "{}", large.messages.len());

@@ -105,7 +105,10 @@ pub(crate) fn compare(
     }
     let pairs = runs[0].len().min(runs[1].len());
     let rows: Vec<Row> = MEASURES.iter().filter_map(|measure| Row::of(measure, &runs)).collect();
-    let text = match arguments.output {
+    // Said among the scenario's options it means the same.
+    let json_wanted = sides.iter().any(|(_, side)| side.output == Output::Json);
+    let output = if json_wanted { Output::Json } else { arguments.output };
+    let text = match output {
         Output::Human => text(&sides[0].1, &sides[1].1, pairs, &rows),
         Output::Json => format!("{:#}\n", json(&sides, pairs, &rows, &runs)),
     };

@@ -12,6 +12,9 @@ use crate::uri::AmqpUri;
 /// `--in-flight`.
 const IN_FLIGHT_OCTETS_MAX: u64 = 64 << 20;
 
+/// Bodies that a publisher keeps encoded, one for each of its queues, in octets.
+const ROUND_OCTETS_MAX: u64 = 1 << 30;
+
 /// Longest run, in seconds: a day.
 const SECONDS_MAX: f64 = 86_400.0;
 
@@ -216,6 +219,13 @@ impl Scenario {
                 self.prefetch
             );
         }
+        let round = u64::from(queues).div_ceil(u64::from(self.producers.max(1)));
+        anyhow::ensure!(
+            round.saturating_mul(self.size.into()) <= ROUND_OCTETS_MAX,
+            "a publisher holds a message for each of its {round} queues, {} octets each, and that \
+             is too much: --size, --queues or more --producers",
+            self.size
+        );
         if let Some(to) = self.queue_pattern_to {
             let from = self.queue_pattern_from;
             anyhow::ensure!(from <= to, "--queue-pattern-from {from} is behind -to {to}");

@@ -38,6 +38,8 @@ pub(crate) struct Tally {
     pub(crate) acks: Vec<u8>,
     /// From publish to delivery.
     pub(crate) latencies: Latencies,
+    /// When the current message was published.
+    stamp_ns: Option<u64>,
     /// Messages one after the other that were published at the same time.
     run: u64,
     run_time_ns: u64,
@@ -64,6 +66,7 @@ impl Tally {
             acked_tag: 0,
             acks: Vec::new(),
             latencies: Latencies::new(),
+            stamp_ns: None,
             run: 0,
             run_time_ns: 0,
             ledger,
@@ -85,11 +88,11 @@ impl Tally {
         loop {
             let rest = &bytes[position..];
             let taken = if self.passing > 0 {
-                self.pass(rest)?
+                self.pass(rest, now_ns)?
             } else if rest.first() == Some(&BODY) {
-                self.begin_body(rest, now_ns)?
+                self.begin_body(rest)?
             } else {
-                self.take_frame(rest)?
+                self.take_frame(rest, now_ns)?
             };
             if taken == 0 {
                 break;
@@ -102,14 +105,14 @@ impl Tally {
 
     /// Passes over a body frame's payload and its end octet.
     #[inline]
-    fn pass(&mut self, rest: &[u8]) -> anyhow::Result<usize> {
+    fn pass(&mut self, rest: &[u8], now_ns: Option<u64>) -> anyhow::Result<usize> {
         let length = self.passing.min(rest.len());
         self.passing -= length;
         if self.passing == 0 {
             let end = rest[length - 1];
             anyhow::ensure!(end == FRAME_END, "a body frame ends with {end:#04x}");
             if self.body_left == 0 {
-                self.complete();
+                self.complete(now_ns);
             }
         }
         Ok(length)
@@ -117,7 +120,7 @@ impl Tally {
 
     /// Takes the head of a body frame and its stamp; 0 where more bytes must come first.
     #[inline]
-    fn begin_body(&mut self, rest: &[u8], now_ns: Option<u64>) -> anyhow::Result<usize> {
+    fn begin_body(&mut self, rest: &[u8]) -> anyhow::Result<usize> {
         let Some((head, payload)) = rest.split_first_chunk::<FRAME_HEAD>() else { return Ok(0) };
         let [_, _, _, s0, s1, s2, s3] = *head;
         let size = u32::from_be_bytes([s0, s1, s2, s3]) as usize;
@@ -126,7 +129,7 @@ impl Tally {
             if payload.len() < stamp_length {
                 return Ok(0);
             }
-            self.see(&payload[..stamp_length], now_ns);
+            self.see(&payload[..stamp_length]);
         }
         self.at_start = false;
         self.body_left = self
@@ -139,7 +142,7 @@ impl Tally {
 
     /// Takes a frame that is no body; 0 where more bytes must come first.
     #[inline]
-    fn take_frame(&mut self, rest: &[u8]) -> anyhow::Result<usize> {
+    fn take_frame(&mut self, rest: &[u8], now_ns: Option<u64>) -> anyhow::Result<usize> {
         let Some((frame, length)) = Frame::parse(rest, FRAME_MAX)? else { return Ok(0) };
         match frame.kind {
             FrameKind::Method => self.take_method(&frame)?,
@@ -150,7 +153,7 @@ impl Tally {
                 self.body_left = size;
                 self.at_start = true;
                 if size == 0 {
-                    self.complete();
+                    self.complete(now_ns);
                 }
             }
             FrameKind::Body | FrameKind::Heartbeat => {}
@@ -185,14 +188,8 @@ impl Tally {
 
     /// Reads a message's stamp.
     #[inline]
-    fn see(&mut self, body: &[u8], now_ns: Option<u64>) {
-        if let Some(time_ns) = stamp::time_ns(body) {
-            if time_ns != self.run_time_ns {
-                self.end_run(now_ns);
-                self.run_time_ns = time_ns;
-            }
-            self.run += 1;
-        }
+    fn see(&mut self, body: &[u8]) {
+        self.stamp_ns = stamp::time_ns(body);
         if let Some(ledger) = &mut self.ledger
             && let Some(number) = stamp::number(body)
         {
@@ -210,8 +207,15 @@ impl Tally {
     }
 
     #[inline]
-    fn complete(&mut self) {
+    fn complete(&mut self, now_ns: Option<u64>) {
         self.deliveries += 1;
+        if let Some(time_ns) = self.stamp_ns.take() {
+            if time_ns != self.run_time_ns {
+                self.end_run(now_ns);
+                self.run_time_ns = time_ns;
+            }
+            self.run += 1;
+        }
         if let Some(ack_every) = self.ack_every
             && self.tag - self.acked_tag >= ack_every
         {

@@ -102,7 +102,8 @@ impl Topology {
         let exists = scenario.exchange.is_some()
             && exists(connection, |passive| {
                 ExchangeDeclare { passive, ..exchange(&self.exchange, "direct") }.into()
-            })?;
+            })?
+            .is_some();
         if !exists {
             let arguments = EncodedTable::new(&Pair::table(&scenario.exchange_args));
             let declare = ExchangeDeclare {
@@ -192,7 +193,15 @@ impl Target {
             no_wait: false,
             arguments: TableRef::EMPTY,
         };
-        if chosen && exists(connection, |passive| QueueDeclare { passive, ..declare }.into())? {
+        if chosen
+            && let Some(messages) =
+                exists(connection, |passive| QueueDeclare { passive, ..declare }.into())?
+        {
+            // Without publishers they are what there is to consume.
+            anyhow::ensure!(
+                messages == 0 || scenario.producers == 0,
+                "{messages} messages are in the queue: purge it first"
+            );
             return Ok(());
         }
         let arguments = EncodedTable::new(&Pair::table(&scenario.queue_args));
@@ -205,11 +214,11 @@ impl Target {
     }
 }
 
-/// Whether a declare finds what it names.
+/// Whether a declare finds what it names, and if so, how many messages are there.
 fn exists<'a>(
     connection: &mut Connection,
     declare: impl FnOnce(bool) -> Method<'a>,
-) -> anyhow::Result<bool> {
+) -> anyhow::Result<Option<u32>> {
     let declare = declare(true);
     let answer = match declare {
         Method::QueueDeclare(_) => QueueDeclareOk::ID,
@@ -220,12 +229,11 @@ fn exists<'a>(
         _ => 0,
     });
     match found {
-        Ok(0) => Ok(true),
-        Ok(messages) => anyhow::bail!("{messages} messages are in the queue: purge it first"),
+        Ok(messages) => Ok(Some(messages)),
         Err(ConnectionError::Closed { code: NOT_FOUND, channel: CHANNEL, .. }) => {
             connection.send_method(CHANNEL, ChannelCloseOk {})?;
             connection.open_channel(CHANNEL)?;
-            Ok(false)
+            Ok(None)
         }
         Err(error) => Err(error.into()),
     }
