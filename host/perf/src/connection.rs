@@ -322,6 +322,7 @@ impl Connection {
 }
 
 /// Whether a frame is this method.
+#[inline]
 pub(crate) fn is_method(frame: &Frame<'_>, id: MethodId) -> bool {
     let [c0, c1] = id.class.to_be_bytes();
     let [m0, m1] = id.method.to_be_bytes();

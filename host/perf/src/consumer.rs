@@ -117,7 +117,9 @@ impl Consumer {
                 return Ok(());
             }
             let now_ns = flow.measuring().then(now_ns);
-            tally.published = flow.counts().published;
+            if tally.ledger.is_some() {
+                tally.published = flow.counts().published;
+            }
             let (taken, deliveries) = tally.take(connection.inbox.unread(), now_ns)?;
             connection.inbox.consume(taken);
             flow.received(deliveries);

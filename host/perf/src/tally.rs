@@ -4,11 +4,11 @@
 //! at behind the stamp.
 
 use anyhow::Context as _;
-use shunt_amqp_codec::method::{BasicAck, BasicDeliver};
+use shunt_amqp_codec::method::{BasicAck, BasicDeliver, BasicPublish};
 use shunt_amqp_codec::{ContentHeader, Frame, FrameKind, Method, put_method};
 use shunt_types::limits::FRAME_MAX;
 
-use crate::connection::refuse_close;
+use crate::connection::{is_method, refuse_close};
 use crate::latency::Latencies;
 use crate::ledger::Ledger;
 use crate::stamp::{self, STAMP_LENGTH};
@@ -38,7 +38,7 @@ pub(crate) struct Tally {
     pub(crate) acks: Vec<u8>,
     /// From publish to delivery.
     pub(crate) latencies: Latencies,
-    /// When the current message was published.
+    /// When the current message was published, where more than one frame holds its body.
     stamp_ns: Option<u64>,
     /// Messages one after the other that were published at the same time.
     run: u64,
@@ -90,7 +90,7 @@ impl Tally {
             let taken = if self.passing > 0 {
                 self.pass(rest, now_ns)?
             } else if rest.first() == Some(&BODY) {
-                self.begin_body(rest)?
+                self.begin_body(rest, now_ns)?
             } else {
                 self.take_frame(rest, now_ns)?
             };
@@ -120,7 +120,7 @@ impl Tally {
 
     /// Takes the head of a body frame and its stamp; 0 where more bytes must come first.
     #[inline]
-    fn begin_body(&mut self, rest: &[u8]) -> anyhow::Result<usize> {
+    fn begin_body(&mut self, rest: &[u8], now_ns: Option<u64>) -> anyhow::Result<usize> {
         let Some((head, payload)) = rest.split_first_chunk::<FRAME_HEAD>() else { return Ok(0) };
         let [_, _, _, s0, s1, s2, s3] = *head;
         let size = u32::from_be_bytes([s0, s1, s2, s3]) as usize;
@@ -129,7 +129,7 @@ impl Tally {
             if payload.len() < stamp_length {
                 return Ok(0);
             }
-            self.see(&payload[..stamp_length]);
+            self.see(&payload[..stamp_length], size as u64 == self.body_left, now_ns);
         }
         self.at_start = false;
         self.body_left = self
@@ -163,14 +163,18 @@ impl Tally {
 
     #[inline]
     fn take_method(&mut self, frame: &Frame<'_>) -> anyhow::Result<()> {
-        const CLASS_AND_METHOD: [u8; 4] = {
-            let [c0, c1] = BasicDeliver::ID.class.to_be_bytes();
-            let [m0, m1] = BasicDeliver::ID.method.to_be_bytes();
-            [c0, c1, m0, m1]
-        };
-        let deliver = frame.payload.starts_with(&CLASS_AND_METHOD);
-        if deliver && self.ack_every.is_none() && self.ledger.is_none() {
-            return Ok(());
+        // Deliveries are looked at no closer than the run needs: who measures is on the clock.
+        if self.ledger.is_none() {
+            // What a relay brings is as it was published.
+            if is_method(frame, BasicPublish::ID) {
+                return Ok(());
+            }
+            if is_method(frame, BasicDeliver::ID) {
+                if self.ack_every.is_some() {
+                    self.tag = delivery_tag(frame.payload).context("a cut basic.deliver")?;
+                }
+                return Ok(());
+            }
         }
         match Method::decode(frame.payload)? {
             Method::BasicDeliver(deliver) => {
@@ -186,15 +190,27 @@ impl Tally {
         Ok(())
     }
 
-    /// Reads a message's stamp.
+    /// Reads a message's stamp, whose latency counts until its body is complete.
     #[inline]
-    fn see(&mut self, body: &[u8]) {
-        self.stamp_ns = stamp::time_ns(body);
+    fn see(&mut self, body: &[u8], is_whole: bool, now_ns: Option<u64>) {
+        match stamp::time_ns(body) {
+            Some(time_ns) if is_whole => self.add_to_run(time_ns, now_ns),
+            time_ns => self.stamp_ns = time_ns,
+        }
         if let Some(ledger) = &mut self.ledger
             && let Some(number) = stamp::number(body)
         {
             ledger.record(self.queue, number, self.redelivered, self.published);
         }
+    }
+
+    #[inline]
+    fn add_to_run(&mut self, time_ns: u64, now_ns: Option<u64>) {
+        if time_ns != self.run_time_ns {
+            self.end_run(now_ns);
+            self.run_time_ns = time_ns;
+        }
+        self.run += 1;
     }
 
     fn end_run(&mut self, now_ns: Option<u64>) {
@@ -210,11 +226,7 @@ impl Tally {
     fn complete(&mut self, now_ns: Option<u64>) {
         self.deliveries += 1;
         if let Some(time_ns) = self.stamp_ns.take() {
-            if time_ns != self.run_time_ns {
-                self.end_run(now_ns);
-                self.run_time_ns = time_ns;
-            }
-            self.run += 1;
+            self.add_to_run(time_ns, now_ns);
         }
         if let Some(ack_every) = self.ack_every
             && self.tag - self.acked_tag >= ack_every
@@ -235,6 +247,14 @@ impl Tally {
         put_method(&mut self.acks, CHANNEL, BasicAck { delivery_tag: self.tag, multiple });
         self.acked_tag = self.tag;
     }
+}
+
+/// The tag in the payload of a basic.deliver: it stands behind class, method and consumer tag.
+#[inline]
+fn delivery_tag(payload: &[u8]) -> Option<u64> {
+    let (&length, rest) = payload.get(4..)?.split_first()?;
+    let tag = rest.get(usize::from(length)..)?.first_chunk()?;
+    Some(u64::from_be_bytes(*tag))
 }
 
 #[cfg(test)]
@@ -296,6 +316,10 @@ mod tests {
         let mut bytes = delivery(1, &body, 4096);
         *bytes.last_mut().unwrap() = 0;
         assert!(take(&bytes, 16).is_err(), "no end octet");
+        let mut bytes = Vec::new();
+        let payload = &[0, 60, 0, 60, 3, b'c', b't', b'g', 0, 0, 1];
+        Frame { kind: FrameKind::Method, channel: CHANNEL, payload }.encode(&mut bytes);
+        assert!(Tally::new(16, Some(1), None).take(&bytes, None).is_err(), "no delivery tag");
     }
 
     #[test]
