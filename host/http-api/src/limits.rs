@@ -20,9 +20,9 @@ pub(crate) const USER_TAG_SIZE_MAX: usize = 255;
 /// Longest description of a virtual host, in bytes.
 pub(crate) const VHOST_DESCRIPTION_MAX: usize = 4096;
 /// Default bound of a module, in bytes.
-pub(crate) const MODULE_BYTES_MAX: u64 = 16 * 1024 * 1024;
+pub(crate) const MODULE_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// Default time within which a lease has to be settled, in seconds.
-pub(crate) const LEASE_TIMEOUT_S: u64 = 60;
+pub(crate) const LEASE_TIMEOUT_S: u64 = 30;
 /// Longest time that a poll may wait, in seconds; a client that wants more asks again.
 pub(crate) const POLL_WAIT_MAX_S: u64 = 300;
 /// Most messages of one answer.

@@ -155,7 +155,8 @@ pub(crate) struct Scenario {
     #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) in_flight: u64,
 
-    /// How often each message is delivered [default: 1, with a fanout exchange once a queue]
+    /// How often each message is delivered [default: 1; once a queue with a fanout exchange, and
+    /// with --routing-key where the exchange is direct or topic]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(0..))]
     pub(crate) copies: Option<u64>,
 
@@ -264,8 +265,13 @@ impl Scenario {
 
     /// Deliveries of one message.
     pub(crate) fn copies(&self) -> u64 {
-        let fanout = self.exchange_type == "fanout";
-        self.copies.unwrap_or(if fanout { self.queue_names_count().into() } else { 1 })
+        let to_every_queue = match self.exchange_type.as_str() {
+            "fanout" => true,
+            // All are bound with the key of all messages.
+            "direct" | "topic" => self.routing_key.is_some() && self.binding_key.is_none(),
+            _ => false,
+        };
+        self.copies.unwrap_or(if to_every_queue { self.queue_names_count().into() } else { 1 })
     }
 
     /// Deliveries that may be on their way; without consumers none comes, and nothing is bounded.
@@ -370,6 +376,16 @@ pub(crate) mod tests {
         assert_eq!(scenario("-s 65536").in_flight_max(), 1024);
         assert_eq!(scenario("-t fanout --queues 9 -s 99999999").in_flight_max(), 9);
         assert_eq!(scenario("-y 0").in_flight_max(), u64::MAX);
+    }
+
+    #[test]
+    fn copies_are_told_from_how_queues_are_bound() {
+        assert_eq!(scenario("--queues 3").copies(), 1);
+        assert_eq!(scenario("--queues 3 -t fanout").copies(), 3);
+        assert_eq!(scenario("--queues 3 -k key").copies(), 3);
+        assert_eq!(scenario("--queues 3 -t topic -k a.b").copies(), 3);
+        assert_eq!(scenario("--queues 3 -t default -k key").copies(), 1);
+        assert_eq!(scenario("--queues 3 -k key --copies 2").copies(), 2);
     }
 
     #[test]

@@ -19,8 +19,11 @@ pub(crate) struct AmqpUri {
 /// A text that is no AMQP URI.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum UriError {
-    #[error("{0:?} does not begin with amqp://")]
-    Scheme(String),
+    /// Without the text: it may hold a password.
+    #[error("a broker's URI begins with amqp://")]
+    Scheme,
+    #[error("amqps:// would need TLS, which this load generator doesn't speak; use amqp://")]
+    Tls,
     #[error("{0:?} is no port")]
     Port(String),
     #[error("no host")]
@@ -44,7 +47,10 @@ impl FromStr for AmqpUri {
     type Err = UriError;
 
     fn from_str(text: &str) -> Result<Self, UriError> {
-        let rest = text.strip_prefix("amqp://").ok_or_else(|| UriError::Scheme(text.to_owned()))?;
+        if text.starts_with("amqps://") {
+            return Err(UriError::Tls);
+        }
+        let rest = text.strip_prefix("amqp://").ok_or(UriError::Scheme)?;
         let (authority, vhost) = rest.split_once('/').unwrap_or((rest, ""));
         let (login, address) = authority.rsplit_once('@').unwrap_or(("", authority));
         let (user, password) = match login.split_once(':') {
@@ -108,7 +114,8 @@ mod tests {
     #[test]
     fn errors_name_the_part() {
         let error = |text: &str| text.parse::<AmqpUri>().unwrap_err();
-        assert_eq!(error("amqps://h"), UriError::Scheme("amqps://h".into()));
+        assert_eq!(error("amqps://h"), UriError::Tls);
+        assert_eq!(error("user:secret@h"), UriError::Scheme);
         assert_eq!(error("amqp://h:x"), UriError::Port("x".into()));
         assert_eq!(error("amqp:///v"), UriError::Host);
         assert_eq!(error("amqp://h/%2"), UriError::Escape("%2".into()));

@@ -93,8 +93,8 @@ impl Matcher for TopicMatcher {
         destinations: &mut Vec<Destination>,
     ) -> Result<(), Failure> {
         for key in header.routing_keys {
-            let words: Words<'_> = words(key).map(|word| (map::hash(word), word)).collect();
-            Search { words: &words, destinations, seen: Seen::default() }
+            let mut words = split(key);
+            Search { words: &mut words, destinations, seen: Seen::default() }
                 .visit(&self.root, 0, false);
         }
         Ok(())
@@ -190,18 +190,35 @@ pub(super) fn words(key: &str) -> Rest<'_> {
 
 pub(super) type Rest<'a> = Skip<Split<'a, char>>;
 
-/// Words with their hashes, each hashed once however many nodes look it up.
-type Words<'a> = SmallVec<[(u32, &'a str); 8]>;
+/// A routing key's words, each with its hash once a node has looked it up.
+type Words<'a> = SmallVec<[(&'a str, Option<u32>); 8]>;
+
+/// What [`words`] gives, quicker for the few short words that a key has.
+#[inline]
+fn split(key: &str) -> Words<'_> {
+    let mut words = Words::new();
+    let mut start = 0;
+    for (at, octet) in key.bytes().enumerate() {
+        if octet == b'.' {
+            words.push((&key[start..at], None));
+            start = at + 1;
+        }
+    }
+    if !key.is_empty() {
+        words.push((&key[start..], None));
+    }
+    words
+}
 
 /// One routing key on its way through the trie. The recursion is as deep as a binding key has
 /// words: at most 128, since a key has at most 255 bytes.
-struct Search<'a> {
-    words: &'a [(u32, &'a str)],
+struct Search<'a, 'k> {
+    words: &'a mut [(&'k str, Option<u32>)],
     destinations: &'a mut Vec<Destination>,
     seen: Seen,
 }
 
-impl Search<'_> {
+impl Search<'_, '_> {
     /// Matches the words from `at` on. `repeats` says that a `#` stands above, so that the node
     /// may be visited again with fewer words left.
     fn visit(&mut self, node: &Node, at: usize, repeats: bool) {
@@ -222,9 +239,12 @@ impl Search<'_> {
     }
 
     fn step(&mut self, node: &Node, at: usize, repeats: bool) {
-        let (hash, word) = self.words[at];
-        if let Some(child) = node.words.get_hashed(hash, word) {
-            self.visit_child(child, at + 1, repeats);
+        if !node.words.is_empty() {
+            let (word, hash) = &mut self.words[at];
+            let hash = *hash.get_or_insert_with(|| map::hash(*word));
+            if let Some(child) = node.words.get_hashed(hash, *word) {
+                self.visit_child(child, at + 1, repeats);
+            }
         }
         self.visit_child(&node.star, at + 1, repeats);
     }
