@@ -331,9 +331,8 @@ fn allocate(head: Head, [names, properties, body]: [&[u8]; 3]) -> ThinArc<Head, 
 }
 
 fn parse_expiration(text: &str) -> Result<u64, MessageError> {
-    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse() {
-        Ok(ms) if digits && ms <= EXPIRATION_MAX_MS => Ok(ms),
+        Ok(ms) if ms <= EXPIRATION_MAX_MS => Ok(ms),
         _ => Err(MessageError::Expiration(text.to_owned())),
     }
 }
@@ -384,8 +383,9 @@ mod tests {
             message(&properties, b"").map(|message| message.expiration_ms())
         };
         assert_eq!(expiring("0"), Ok(Some(0)));
+        assert_eq!(expiring("+5"), Ok(Some(5)), "as Erlang reads numbers");
         assert_eq!(expiring("315360000000"), Ok(Some(315_360_000_000)));
-        for bad in ["315360000001", "-1", "+1", "1.5", "soon", ""] {
+        for bad in ["315360000001", "-1", " 1", "1.5", "soon", ""] {
             assert_eq!(expiring(bad), Err(MessageError::Expiration(bad.into())));
         }
     }

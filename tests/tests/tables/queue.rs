@@ -48,11 +48,11 @@ fn declare_finds_or_makes() {
         row("transient, shared", fresh, id, declare("new-2", "", &[]), declared()),
         row("passive, not there", fresh, id, declare("none", "p", &[]), Channel(404, NO_QUEUE)),
         row(
-            "passive, none declared before",
+            "passive, without a name",
             fresh,
             id,
             declare("", "p", &[]),
-            Channel(404, "NOT_FOUND - no previously declared queue"),
+            Channel(404, "NOT_FOUND - no queue '' in vhost '/'"),
         ),
         row(
             "a reserved name",

@@ -32,7 +32,7 @@ impl Connection {
         if is_direct_reply_to(declare.queue) {
             return self.declare_reply_address(number, declare);
         }
-        let (queue, stats) = self.declared(number, declare).await?;
+        let (queue, stats) = self.declared(declare).await?;
         let name = queue.definition.name.as_str();
         if let Some(channel) = self.channels.get_mut(&number) {
             channel.last_queue = Some(name.to_owned());
@@ -53,14 +53,14 @@ impl Connection {
     /// The queue that a declare makes or finds, and how it stands.
     async fn declared(
         &mut self,
-        number: u16,
         declare: &QueueDeclare<'_>,
     ) -> Result<(Arc<QueueEntry>, QueueStats), Refused> {
         for _ in 0..DECLARE_TRIES {
             let queue = if declare.passive {
-                let name = self.queue_named(number, declare.queue)?;
-                self.check_any("queue", name.as_str())?;
-                let queue = self.topology.find_queue(name.as_str())?.clone();
+                // No name is none here: it never stands for the queue declared last (RabbitMQ).
+                let name = without_line_ends(declare.queue);
+                self.check_any("queue", &name)?;
+                let queue = self.topology.find_queue(&name)?.clone();
                 queue.check_access(self.vhost.name(), Some(self.id))?;
                 queue
             } else {
@@ -253,8 +253,12 @@ impl Connection {
 }
 
 fn queue_name(name: &str) -> Result<QueueName, AmqpError> {
-    QueueName::new(&name.replace(['\r', '\n'], ""))
+    QueueName::new(&without_line_ends(name))
         .map_err(|error| AmqpError::precondition_failed(error.to_string()))
+}
+
+fn without_line_ends(name: &str) -> String {
+    name.replace(['\r', '\n'], "")
 }
 
 /// A name that nobody else has.
