@@ -57,8 +57,7 @@ impl Content {
     /// Takes the content header; answers the message if it has no body.
     pub(crate) fn header(&mut self, payload: &[u8]) -> Result<Option<Message>, AmqpError> {
         if self.stage != Stage::Header {
-            let text = "expected a method frame, got a content header";
-            return Err(AmqpError::new(ReplyCode::UnexpectedFrame, text));
+            return Err(self.out_of_turn("a content header"));
         }
         let header = ContentHeader::decode(payload)
             .map_err(|error| AmqpError::new(ReplyCode::FrameError, error.to_string()))?;
@@ -87,11 +86,7 @@ impl Content {
     /// Takes a body frame; answers the message if it was the last.
     pub(crate) fn body(&mut self, payload: &[u8]) -> Result<Option<Message>, AmqpError> {
         if self.stage != Stage::Body {
-            let text = match self.stage {
-                Stage::Idle => "expected a method frame, got a content body",
-                _ => "expected a content header, got a content body",
-            };
-            return Err(AmqpError::new(ReplyCode::UnexpectedFrame, text));
+            return Err(self.out_of_turn("a content body"));
         }
         let so_far = (self.body.len() + payload.len()) as u64;
         if so_far > self.body_size {
@@ -112,6 +107,16 @@ impl Content {
         }
         let body = Bytes::from(std::mem::take(&mut self.body));
         self.message(MessageBody::Shared(body)).map(Some)
+    }
+
+    /// 505: `got` is not what comes next.
+    fn out_of_turn(&self, got: &str) -> AmqpError {
+        let expected = match self.stage {
+            Stage::Idle => "a method frame",
+            Stage::Header => "a content header",
+            Stage::Body => "a content body",
+        };
+        AmqpError::new(ReplyCode::UnexpectedFrame, format!("expected {expected}, got {got}"))
     }
 
     fn finish(&mut self, body: &[u8]) -> Result<Message, AmqpError> {

@@ -15,6 +15,13 @@ const CONFIG: &str = "SHUNT_CONFIG";
 /// Read by the commands that talk to a node (see `cli.rs`); may be set for all of them.
 const CLIENT: &[&str] = &["SHUNT_URL", "SHUNT_USER", "SHUNT_PASSWORD", "SHUNT_VHOST"];
 
+/// Read by the scripts that build guests, run a peer, or run others' test suites: whoever exports
+/// them for these may start a node from the same shell.
+const SCRIPTS: &[&str] = &["SHUNT_PEER_", "SHUNT_SUITE_", "SHUNT_SOAK_", "SHUNT_WASM_TOOLCHAIN"];
+
+/// What Kubernetes puts into every pod beside a service of the name `shunt`.
+const KUBERNETES: &[&str] = &["SHUNT_SERVICE_", "SHUNT_PORT_"];
+
 /// What the environment gives.
 #[derive(Debug, Default)]
 pub(super) struct Environment {
@@ -53,13 +60,11 @@ fn variable_of(name: &str) -> String {
     format!("{PREFIX}{}", name.replace('.', "_").to_uppercase())
 }
 
-/// Starts with our prefix and is none of our settings. The second sort is what Kubernetes puts
-/// into every pod beside a service of the name `shunt`.
+/// Starts with our prefix and is none of our settings.
 fn is_foreign(variable: &str) -> bool {
-    let kubernetes = ["SHUNT_SERVICE_", "SHUNT_PORT_"];
     CLIENT.contains(&variable)
         || variable == "SHUNT_PORT"
-        || kubernetes.iter().any(|prefix| variable.starts_with(prefix))
+        || SCRIPTS.iter().chain(KUBERNETES).any(|prefix| variable.starts_with(prefix))
 }
 
 fn unknown(variable: &str) -> SettingError {

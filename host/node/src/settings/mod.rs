@@ -281,9 +281,13 @@ mod tests {
     }
 
     #[test]
-    fn variables_that_kubernetes_makes_for_a_service_are_none_of_ours() {
-        let variables =
-            [("SHUNT_SERVICE_HOST", "10.0.0.1"), ("SHUNT_PORT_5672_TCP", "tcp://10.0.0.1:5672")];
+    fn variables_of_kubernetes_and_of_our_scripts_are_no_settings() {
+        let variables = [
+            ("SHUNT_SERVICE_HOST", "10.0.0.1"),
+            ("SHUNT_PORT_5672_TCP", "tcp://10.0.0.1:5672"),
+            ("SHUNT_PEER_AMQP_PORT", "5673"),
+            ("SHUNT_WASM_TOOLCHAIN", "nightly"),
+        ];
         assert!(load_with("", &variables).is_ok());
     }
 }
