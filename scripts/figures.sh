@@ -139,8 +139,8 @@ relayed 'delivery at 2000/s, 99 % in µs' '<0.5' delivery_p99_us -a -r 2000
 # What needs no ack, RabbitMQ confirms without a sync when it is delivered; the rest it syncs, as Shunt
 # does all of it.
 relayed 'confirm at 2000/s, persistent, 99 % in µs' '<1' confirm_p99_us -a -r 2000 -f persistent -c 1000
-row 'the same, manual acks' '<1' confirm_p99_us -q 1000 -r 2000 -f persistent -c 1000
-row 'the same, nobody consumes' '<1' confirm_p99_us -y 0 -r 2000 -f persistent -c 1000
+row 'confirm at 2000/s, manual acks' '<1' confirm_p99_us -q 1000 -r 2000 -f persistent -c 1000
+row 'confirm at 2000/s, nobody consumes' '<1' confirm_p99_us -y 0 -r 2000 -f persistent -c 1000
 row 'processor time per message, direct 16 B, µs' '<0.031' broker_us_per_message -a -s 16
 if [ "$scale" != 0 ]; then
     half=$((1000 / scale))
