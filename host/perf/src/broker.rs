@@ -1,5 +1,7 @@
 //! The broker under load, as a process of this machine.
 
+use std::net::ToSocketAddrs as _;
+
 use parking_lot::Mutex;
 
 use crate::process::{self, Usage};
@@ -14,17 +16,17 @@ pub(crate) struct BrokerProcess {
 }
 
 impl BrokerProcess {
-    /// The process that `--broker-pid` names, or the one that listens on the port if the broker is
-    /// on this machine; `None` where its costs can't be known.
+    /// The process that `--broker-pid` names, or the one that listens on the broker's address if
+    /// that is this machine; `None` where its costs can't be known.
     pub(crate) fn find(uri: &AmqpUri, pid: Option<u32>) -> anyhow::Result<Option<Self>> {
         if let Some(pid) = pid {
             let last = Mutex::new(process::usage(&pid.to_string())?);
             return Ok(Some(Self { pid, last }));
         }
-        if !is_local(uri) {
-            return Ok(None);
-        }
-        let process = process::listening_on(uri.port).and_then(|pid| {
+        // In the order in which a connection tries them.
+        let mut addresses = (uri.host.as_str(), uri.port).to_socket_addrs().into_iter().flatten();
+        let process = addresses.find_map(|address| {
+            let pid = address.ip().is_loopback().then(|| process::listening_on(address))??;
             let last = Mutex::new(process::usage(&pid.to_string()).ok()?);
             Some(Self { pid, last })
         });
@@ -39,9 +41,4 @@ impl BrokerProcess {
         }
         *last
     }
-}
-
-fn is_local(uri: &AmqpUri) -> bool {
-    let address = uri.host.parse::<std::net::IpAddr>();
-    uri.host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }

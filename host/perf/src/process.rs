@@ -1,6 +1,7 @@
 //! What a process costs, and which one listens on a port: from `/proc`.
 
 use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -52,16 +53,31 @@ fn cpu_seconds(stat: &str) -> Option<f64> {
     Some((user + kernel) as f64 / TICKS_PER_SECOND)
 }
 
-/// The process of this machine that listens on a TCP port; `None` where there is none, or where
-/// it belongs to somebody whose open files may not be seen.
-pub(crate) fn listening_on(port: u16) -> Option<u32> {
+/// The process of this machine to which a connection to the address goes; `None` where there is
+/// none, or where it belongs to somebody whose open files may not be seen.
+pub(crate) fn listening_on(address: SocketAddr) -> Option<u32> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
     let tables = tables.iter().filter_map(|path| fs::read_to_string(path).ok());
-    let inodes: Vec<String> = tables.flat_map(|table| inodes(&table, port)).collect();
+    let sockets: Vec<(SocketAddr, String)> = tables.flat_map(|table| listeners(&table)).collect();
+    let inodes = |of: SocketAddr| {
+        sockets.iter().filter(move |(listener, _)| *listener == of).map(|(_, inode)| inode.as_str())
+    };
+    let any = |ip: IpAddr| inodes(SocketAddr::new(ip, address.port()));
+    // Whoever listens on the address alone is asked before whoever listens on all of them.
+    let of_address: Vec<&str> = inodes(address).collect();
+    let of_all = any(Ipv4Addr::UNSPECIFIED.into()).chain(any(Ipv6Addr::UNSPECIFIED.into()));
+    holder(&of_address).or_else(|| holder(&of_all.collect::<Vec<_>>()))
+}
+
+/// The first process that has one of the sockets open.
+fn holder(inodes: &[&str]) -> Option<u32> {
+    if inodes.is_empty() {
+        return None;
+    }
     let holds = |folder: &Path| {
         let files = fs::read_dir(folder.join("fd")).into_iter().flatten().flatten();
         let mut links = files.filter_map(|file| fs::read_link(file.path()).ok());
-        links.any(|link| inodes.iter().any(|inode| link.as_os_str() == inode.as_str()))
+        links.any(|link| inodes.iter().any(|inode| link.as_os_str() == *inode))
     };
     let folders = fs::read_dir("/proc").ok()?.flatten();
     folders.into_iter().find_map(|folder| {
@@ -70,16 +86,31 @@ pub(crate) fn listening_on(port: u16) -> Option<u32> {
     })
 }
 
-/// The sockets that listen on the port, as links under `/proc/PID/fd` name them.
-fn inodes(table: &str, port: u16) -> Vec<String> {
+/// The sockets that listen, with their links under `/proc/PID/fd`.
+fn listeners(table: &str) -> Vec<(SocketAddr, String)> {
     let lines = table.lines().skip(1).filter_map(|line| {
         let fields: Vec<&str> = line.split_whitespace().collect();
-        let (_, local_port) = fields.get(1)?.rsplit_once(':')?;
-        let listens = *fields.get(3)? == LISTENING;
-        let same = u16::from_str_radix(local_port, 16) == Ok(port);
-        (listens && same).then(|| format!("socket:[{}]", fields.get(9).unwrap_or(&"")))
+        let address = socket_address(fields.get(1)?)?;
+        (*fields.get(3)? == LISTENING).then_some(())?;
+        Some((address, format!("socket:[{}]", fields.get(9)?)))
     });
     lines.collect()
+}
+
+/// An address as Linux writes it there: words of 32 bits in hexadecimal, each with its bytes as
+/// they are in memory.
+fn socket_address(text: &str) -> Option<SocketAddr> {
+    let (ip, port) = text.split_once(':')?;
+    let mut octets = Vec::with_capacity(16);
+    for at in (0..ip.len()).step_by(8) {
+        let word = u32::from_str_radix(ip.get(at..at + 8)?, 16).ok()?;
+        octets.extend_from_slice(&word.to_ne_bytes());
+    }
+    let ip = match octets.as_slice() {
+        [a, b, c, d] => IpAddr::from([*a, *b, *c, *d]),
+        octets => IpAddr::from(<[u8; 16]>::try_from(octets).ok()?).to_canonical(),
+    };
+    Some(SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?))
 }
 
 #[cfg(test)]
@@ -97,12 +128,38 @@ mod tests {
     }
 
     #[test]
-    fn who_listens_is_found_by_the_port() {
+    fn who_listens_is_found_by_the_address() {
+        for own in ["127.0.0.1:0", "[::]:0"] {
+            let listener = TcpListener::bind(own).unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let address = SocketAddr::from(([127, 0, 0, 1], port));
+            assert_eq!(listening_on(address), Some(process::id()), "{own}");
+            drop(listener);
+            assert_eq!(listening_on(address), None, "{own}");
+        }
+    }
+
+    #[test]
+    fn who_listens_on_another_address_of_the_port_is_somebody_else() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        assert_eq!(listening_on(port), Some(process::id()));
-        drop(listener);
-        assert_eq!(listening_on(port), None);
+        assert_eq!(listening_on(SocketAddr::from(([127, 0, 0, 2], port))), None);
+    }
+
+    #[test]
+    fn addresses_are_read_as_linux_writes_them() {
+        let check = |text, expected: &str| {
+            assert_eq!(socket_address(text), Some(expected.parse().unwrap()), "{text}");
+        };
+        if cfg!(target_endian = "little") {
+            check("0100007F:1628", "127.0.0.1:5672");
+            check("00000000000000000000000001000000:1628", "[::1]:5672");
+            check("0000000000000000FFFF00000100007F:1628", "127.0.0.1:5672");
+        }
+        check("00000000000000000000000000000000:0001", "[::]:1");
+        for bad in ["", ":1628", "0100007F", "0100007:1628", "0100007FFF:1628", "x:1"] {
+            assert_eq!(socket_address(bad), None, "{bad}");
+        }
     }
 
     #[test]

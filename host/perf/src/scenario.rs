@@ -165,7 +165,7 @@ pub(crate) struct Scenario {
     #[arg(long, value_name = "OCTETS", default_value_t = 256 << 10)]
     pub(crate) batch: usize,
 
-    /// The broker's process; by itself the one of this machine that listens on the port
+    /// The broker's process; by itself the one of this machine that listens on the URI's address
     #[arg(long, value_name = "PID")]
     pub(crate) broker_pid: Option<u32>,
 
