@@ -47,6 +47,12 @@ fn open(node: &Node) -> RawConnection {
 /// Reads on until the broker closes, and tells with which code.
 #[track_caller]
 fn code(connection: &mut RawConnection) -> u16 {
+    close(connection).0
+}
+
+/// The code and the text with which the connection is closed.
+#[track_caller]
+fn close(connection: &mut RawConnection) -> (u16, String) {
     loop {
         let refused = match connection.frame() {
             Ok(frame) => frame.refuse_close(),
@@ -54,7 +60,7 @@ fn code(connection: &mut RawConnection) -> u16 {
         };
         match refused {
             Ok(()) => {}
-            Err(RawError::Closed { channel: 0, code, .. }) => return code,
+            Err(RawError::Closed { channel: 0, code, text, .. }) => return (code, text),
             Err(error) => panic!("no connection.close: {error}"),
         }
     }
@@ -277,6 +283,27 @@ fn tuned(node: &Node, channel_max: u16, frame_max: u32) -> RawConnection {
     let tune_ok = Args::new().short(channel_max).long(frame_max).short(0);
     connection.send_method(0, method::CONNECTION_TUNE_OK, &tune_ok).unwrap();
     connection
+}
+
+#[test]
+fn content_out_of_order_is_told_what_was_expected() {
+    let node = Node::start().unwrap();
+    let header = frame(2, 1, &content_header(60, 5));
+    let body = frame(3, 1, b"x");
+    let cases = [
+        (header.clone(), "expected a method frame, got a content header"),
+        (body.clone(), "expected a method frame, got a content body"),
+        ([publish(1), body].concat(), "expected a content header, got a content body"),
+        (
+            [publish(1), header.clone(), header].concat(),
+            "expected a content body, got a content header",
+        ),
+    ];
+    for (bytes, expected) in cases {
+        let mut connection = open(&node);
+        connection.send(&bytes).unwrap();
+        assert_eq!(close(&mut connection), (505, format!("UNEXPECTED_FRAME - {expected}")));
+    }
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What a process costs, and which one listens on a port: from `/proc`.
+//! What a process costs, and which one listens on an address: from `/proc`.
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -58,32 +58,37 @@ fn cpu_seconds(stat: &str) -> Option<f64> {
 pub(crate) fn listening_on(address: SocketAddr) -> Option<u32> {
     let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
     let tables = tables.iter().filter_map(|path| fs::read_to_string(path).ok());
-    let sockets: Vec<(SocketAddr, String)> = tables.flat_map(|table| listeners(&table)).collect();
-    let inodes = |of: SocketAddr| {
-        sockets.iter().filter(move |(listener, _)| *listener == of).map(|(_, inode)| inode.as_str())
-    };
-    let any = |ip: IpAddr| inodes(SocketAddr::new(ip, address.port()));
-    // Whoever listens on the address alone is asked before whoever listens on all of them.
-    let of_address: Vec<&str> = inodes(address).collect();
-    let of_all = any(Ipv4Addr::UNSPECIFIED.into()).chain(any(Ipv6Addr::UNSPECIFIED.into()));
-    holder(&of_address).or_else(|| holder(&of_all.collect::<Vec<_>>()))
-}
-
-/// The first process that has one of the sockets open.
-fn holder(inodes: &[&str]) -> Option<u32> {
-    if inodes.is_empty() {
+    let sockets: Vec<_> = tables.flat_map(|table| listeners(&table)).collect();
+    let links = taking(&sockets, address);
+    if links.is_empty() {
         return None;
     }
     let holds = |folder: &Path| {
         let files = fs::read_dir(folder.join("fd")).into_iter().flatten().flatten();
-        let mut links = files.filter_map(|file| fs::read_link(file.path()).ok());
-        links.any(|link| inodes.iter().any(|inode| link.as_os_str() == *inode))
+        let mut files = files.filter_map(|file| fs::read_link(file.path()).ok());
+        files.any(|file| links.iter().any(|link| file.as_os_str() == *link))
     };
     let folders = fs::read_dir("/proc").ok()?.flatten();
     folders.into_iter().find_map(|folder| {
         let id = folder.file_name().to_str()?.parse().ok()?;
         holds(&folder.path()).then_some(id)
     })
+}
+
+/// Those that take connections to the address: who listens on it alone comes before who listens
+/// on all of its family, and IPv6 takes what IPv4 leaves.
+fn taking(sockets: &[(SocketAddr, String)], address: SocketAddr) -> Vec<&str> {
+    let of_family = match address.ip() {
+        IpAddr::V4(_) => Ipv4Addr::UNSPECIFIED.into(),
+        IpAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    let ips = [address.ip(), of_family, Ipv6Addr::UNSPECIFIED.into()];
+    let links = ips.map(|ip| {
+        let listener = SocketAddr::new(ip, address.port());
+        let sockets = sockets.iter().filter(|(own, _)| *own == listener);
+        sockets.map(|(_, link)| link.as_str()).collect::<Vec<_>>()
+    });
+    links.into_iter().find(|links| !links.is_empty()).unwrap_or_default()
 }
 
 /// The sockets that listen, with their links under `/proc/PID/fd`.
@@ -144,6 +149,21 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         assert_eq!(listening_on(SocketAddr::from(([127, 0, 0, 2], port))), None);
+    }
+
+    #[test]
+    fn who_listens_on_an_address_alone_takes_what_comes_to_it() {
+        let listeners = ["127.0.0.1:5", "0.0.0.0:5", "[::]:5", "[::]:6", "0.0.0.0:7"];
+        let sockets = listeners.map(|own| (own.parse().unwrap(), own.to_owned()));
+        let check = |address: &str, expected: &[&str]| {
+            assert_eq!(taking(&sockets, address.parse().unwrap()), expected, "{address}");
+        };
+        check("127.0.0.1:5", &["127.0.0.1:5"]);
+        check("127.0.0.2:5", &["0.0.0.0:5"]);
+        check("[::1]:5", &["[::]:5"]);
+        check("127.0.0.1:6", &["[::]:6"]);
+        check("[::1]:7", &[]);
+        check("127.0.0.1:8", &[]);
     }
 
     #[test]

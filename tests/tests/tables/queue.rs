@@ -55,6 +55,13 @@ fn declare_finds_or_makes() {
             Channel(404, "NOT_FOUND - no queue '' in vhost '/'"),
         ),
         row(
+            "passive, without a name, after another",
+            consumer_c,
+            id,
+            declare("", "p", &[]),
+            Channel(404, "NOT_FOUND - no queue '' in vhost '/'"),
+        ),
+        row(
             "a reserved name",
             fresh,
             id,
