@@ -11,8 +11,16 @@ const CONNECTIONS: usize = 8;
 const QUEUES: usize = 16;
 const MESSAGES: usize = 60;
 
-fn start() -> Node {
-    let node = Node::builder().setting("node.shards", SHARDS).start().unwrap();
+/// Nodes whose connections stay where they were accepted, and those where they go from shard to shard.
+fn start_each() -> [Node; 2] {
+    ["never", "always"].map(start)
+}
+
+fn start(moves: &str) -> Node {
+    let node = Node::builder()
+        .setting("node.shards", SHARDS)
+        .setting("amqp.moves", format!("\"{moves}\""));
+    let node = node.start().unwrap();
     let mut client = Client::open(node.amqp()).unwrap();
     for queue in 0..QUEUES {
         client.declare_queue(&name(queue)).unwrap();
@@ -39,10 +47,12 @@ fn check_order(bodies: &[String], each: usize) {
 
 #[test]
 fn every_message_arrives_once_and_in_order() {
-    let node = start();
+    start_each().iter().for_each(check_every_message_arrives_once_and_in_order);
+}
+
+fn check_every_message_arrives_once_and_in_order(node: &Node) {
     let bodies: Vec<Vec<String>> = std::thread::scope(|scope| {
         for publisher in 0..CONNECTIONS {
-            let node = &node;
             scope.spawn(move || {
                 let mut client = Client::open(node.amqp()).unwrap();
                 client.confirm_select().unwrap();
@@ -95,14 +105,16 @@ fn every_message_arrives_once_and_in_order() {
 
 #[test]
 fn a_fanout_reaches_every_queue_of_every_shard() {
-    let node = start();
+    start_each().iter().for_each(check_a_fanout_reaches_every_queue_of_every_shard);
+}
+
+fn check_a_fanout_reaches_every_queue_of_every_shard(node: &Node) {
     let mut client = Client::open(node.amqp()).unwrap();
     for queue in 0..QUEUES {
         client.bind(&name(queue), "amq.fanout", "", &[]).unwrap();
     }
     std::thread::scope(|scope| {
         for publisher in 0..CONNECTIONS {
-            let node = &node;
             scope.spawn(move || {
                 let mut client = Client::open(node.amqp()).unwrap();
                 client.confirm_select().unwrap();
@@ -122,7 +134,10 @@ fn a_fanout_reaches_every_queue_of_every_shard() {
 
 #[test]
 fn what_was_declared_is_in_force_everywhere_at_once() {
-    let node = start();
+    start_each().iter().for_each(check_what_was_declared_is_in_force_everywhere_at_once);
+}
+
+fn check_what_was_declared_is_in_force_everywhere_at_once(node: &Node) {
     let mut clients: Vec<Client> =
         (0..CONNECTIONS).map(|_| Client::open(node.amqp()).unwrap()).collect();
     for round in 0..40 {
@@ -145,7 +160,10 @@ fn what_was_declared_is_in_force_everywhere_at_once() {
 
 #[test]
 fn everything_that_is_settled_elsewhere_comes_back() {
-    let node = start();
+    start_each().iter().for_each(check_everything_that_is_settled_elsewhere_comes_back);
+}
+
+fn check_everything_that_is_settled_elsewhere_comes_back(node: &Node) {
     let mut publisher = Client::open(node.amqp()).unwrap();
     for queue in 0..QUEUES {
         for number in 0..3 {
@@ -184,7 +202,10 @@ fn everything_that_is_settled_elsewhere_comes_back() {
 
 #[test]
 fn consumers_are_told_across_shards() {
-    let node = start();
+    start_each().iter().for_each(check_consumers_are_told_across_shards);
+}
+
+fn check_consumers_are_told_across_shards(node: &Node) {
     let mut consuming: Vec<Client> = (0..QUEUES)
         .map(|queue| {
             let mut client = Client::open(node.amqp()).unwrap();
@@ -228,4 +249,37 @@ fn publishers_that_are_faster_than_a_queues_shard_wait_for_it() {
     client.publish("", "q", &Props::new(), b"").unwrap();
     poll("the last letter", || Some(client.get("end").ok()??.body == b"last").filter(|is| *is))
         .unwrap();
+}
+
+/// The way between two threads would be most of the way of a message then.
+#[test]
+fn who_publishes_slowly_moves_to_the_queue_and_loses_nothing() {
+    let node = Node::builder().setting("node.shards", 2).start().unwrap();
+    let moved = || {
+        let metrics = node.http().get("/metrics").unwrap().text();
+        let line = metrics.lines().find(|line| line.starts_with("shunt_connections_moved_total"));
+        line.unwrap().split(' ').nth(1).unwrap().parse::<u64>().unwrap()
+    };
+    assert_eq!(moved(), 0);
+    let mut slow = command(["perf", "verify", "--uri", &node.amqp_url()]).unwrap();
+    slow.args("-r 500 -C 1500 -q 20 -f persistent -c 100".split_whitespace());
+    let slow = slow.output().unwrap();
+    assert!(slow.status.success(), "{slow:?}");
+    assert!(moved() > 0, "{slow:?}");
+}
+
+/// All ways of publishing and consuming, by connections that never stay on a thread.
+#[test]
+fn connections_that_go_from_shard_to_shard_lose_nothing() {
+    let node = start("always");
+    for options in [
+        "-C 2000 -x 2 -y 2 --queues 2 -f persistent -c 100 -q 10",
+        "-C 20000 -a",
+        "-C 300 -s 100000 -q 3 -c 10",
+        "-C 5000 -q 7 --flag mandatory",
+    ] {
+        let mut perf = command(["perf", "verify", "--uri", &node.amqp_url()]).unwrap();
+        let done = perf.args(options.split_whitespace()).output().unwrap();
+        assert!(done.status.success(), "{options}: {done:?}");
+    }
 }

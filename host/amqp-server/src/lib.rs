@@ -15,12 +15,14 @@
 mod shard_thread;
 
 mod admission;
+mod affinity;
 mod channel;
 mod connection;
 mod events;
 mod listener;
 mod mail;
 mod mailbox;
+mod neighbours;
 mod output;
 mod settings;
 mod shared;
@@ -30,5 +32,6 @@ mod writer;
 
 pub use admission::Admission;
 pub use listener::listen;
-pub use settings::AmqpSettings;
+pub use neighbours::Neighbours;
+pub use settings::{AmqpSettings, Moves};
 pub use shard_thread::{ShardContext, ShardHandle, ShardThread, ShardWake};

@@ -25,6 +25,7 @@ impl Shared {
                     let _ = done.send(result);
                 }
                 Mail::Deliveries { serial, consumer, deliveries, paused } => {
+                    self.note_batch(consumer.queue.shard());
                     if self.deliver(serial, consumer, deliveries) && paused {
                         self.paused.borrow_mut().push(consumer);
                     }

@@ -143,6 +143,16 @@ impl OutputQueue {
         }
     }
 
+    /// Puts what came later behind this.
+    pub(crate) fn append(&mut self, later: Self) {
+        if !self.tail.is_empty() {
+            self.seal();
+        }
+        self.pieces_size += later.pieces_size;
+        self.pieces.extend(later.pieces);
+        self.tail = later.tail;
+    }
+
     fn seal(&mut self) {
         self.pieces_size += self.tail.len();
         self.pieces.push_back(Piece::Own(std::mem::take(&mut self.tail), 0));
@@ -183,6 +193,25 @@ mod tests {
         let mut slices = [IoSlice::new(&[]); 8];
         let count = queue.slices(&mut slices);
         slices[..count].iter().flat_map(|slice| slice.to_vec()).collect()
+    }
+
+    #[test]
+    fn what_came_later_is_put_behind_what_is_left() {
+        let of = |begin: &[u8], body: &'static [u8], end: &[u8]| {
+            let mut queue = OutputQueue::default();
+            queue.bytes().extend_from_slice(begin);
+            queue.shared(Bytes::from_static(body));
+            queue.bytes().extend_from_slice(end);
+            queue
+        };
+        for end in [&b"ghi"[..], b""] {
+            let mut queue = of(b"abc", b"def", end);
+            queue.advance(4, &BufferPool::default());
+            queue.append(of(b"1", b"2", b"3"));
+            queue.append(OutputQueue::default());
+            assert_eq!(rest(&queue), [b"ef", end, b"123"].concat());
+            assert_eq!(queue.len(), 5 + end.len());
+        }
     }
 
     #[test]

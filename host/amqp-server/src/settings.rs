@@ -2,6 +2,18 @@
 
 use shunt_types::limits;
 
+/// Whether connections move to the shard of the queues that they use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Moves {
+    /// While both shards have time to spare.
+    #[default]
+    Auto,
+    /// They stay where they were accepted.
+    Never,
+    /// From one shard to the next with each batch, for tests.
+    Always,
+}
+
 /// Settings of the AMQP 0-9-1 server. The node fills them in; every number was checked there.
 #[derive(Clone, Debug)]
 pub struct AmqpSettings {
@@ -27,6 +39,8 @@ pub struct AmqpSettings {
     pub send_buffer: usize,
     /// Largest body, in bytes.
     pub message_size_max: u64,
+    /// Whether connections follow the queues that they use.
+    pub moves: Moves,
     /// Version of the product, for `connection.start`.
     pub version: &'static str,
 }
@@ -45,6 +59,7 @@ impl Default for AmqpSettings {
             receive_buffer: 0,
             send_buffer: 0,
             message_size_max: limits::MESSAGE_SIZE_MAX,
+            moves: Moves::default(),
             version: env!("CARGO_PKG_VERSION"),
         }
     }

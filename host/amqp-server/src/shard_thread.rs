@@ -16,7 +16,8 @@ use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::LocalSet;
 
 use crate::admission::Admission;
-use crate::connection;
+use crate::connection::{self, Moving};
+use crate::neighbours::{BusyMeter, Neighbours};
 use crate::output::BufferPool;
 use crate::settings::AmqpSettings;
 
@@ -44,19 +45,43 @@ pub struct ShardContext {
     pub shutdown: watch::Receiver<bool>,
     /// Who has what open.
     pub admission: Arc<Admission>,
+    /// All shards' threads.
+    pub neighbours: Arc<Neighbours>,
 }
 
-/// Hands sockets to a shard's thread.
+/// A shard's thread, to what lives there.
+#[derive(Clone)]
+pub(crate) struct Place {
+    pub(crate) context: Arc<ShardContext>,
+    pub(crate) shard: Rc<RefCell<Shard>>,
+    pub(crate) pool: Rc<BufferPool>,
+}
+
+/// A connection that comes to a shard.
+enum Arrival {
+    /// It was accepted just now.
+    New(std::net::TcpStream, SocketAddr),
+    /// It was on another shard before.
+    Moving(Box<Moving>),
+}
+
+/// Hands connections to a shard's thread.
 #[derive(Clone)]
 pub struct ShardHandle {
-    sockets: mpsc::UnboundedSender<(std::net::TcpStream, SocketAddr)>,
+    arrivals: mpsc::UnboundedSender<Arrival>,
 }
 
 impl ShardHandle {
     /// Hands a socket over; it is dropped where the thread has ended.
     pub fn accept(&self, socket: std::net::TcpStream, peer: SocketAddr) {
         // A node that stops takes no more connections.
-        let _ = self.sockets.send((socket, peer));
+        let _ = self.arrivals.send(Arrival::New(socket, peer));
+    }
+
+    /// Hands an open connection over; it is dropped where the thread has ended.
+    pub(crate) fn take_over(&self, moving: Box<Moving>) {
+        // As above.
+        let _ = self.arrivals.send(Arrival::Moving(moving));
     }
 }
 
@@ -76,7 +101,7 @@ impl ShardThread {
         wake: Arc<ShardWake>,
         context: Arc<ShardContext>,
     ) -> std::io::Result<Self> {
-        let (sockets, incoming) = mpsc::unbounded_channel();
+        let (arrivals, incoming) = mpsc::unbounded_channel();
         let broker = context.broker.clone();
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -87,7 +112,7 @@ impl ShardThread {
                 let local = LocalSet::new();
                 local.block_on(&runtime, run(id, wake, context, incoming));
             })?;
-        Ok(Self { handle: ShardHandle { sockets }, thread })
+        Ok(Self { handle: ShardHandle { arrivals }, thread })
     }
 
     /// Where sockets are handed over.
@@ -111,26 +136,30 @@ async fn run(
     id: ShardId,
     wake: Arc<ShardWake>,
     context: Arc<ShardContext>,
-    mut incoming: mpsc::UnboundedReceiver<(std::net::TcpStream, SocketAddr)>,
+    mut incoming: mpsc::UnboundedReceiver<Arrival>,
 ) {
     let shard = Rc::new(RefCell::new(Shard::new(id, context.broker.clone())));
     shard.borrow_mut().settles_log();
     let pool = Rc::new(BufferPool::default());
-    let inbox = tokio::task::spawn_local(run_inbox(shard.clone(), wake));
+    let inbox = run_inbox(shard.clone(), wake, context.neighbours.clone());
+    let inbox = tokio::task::spawn_local(inbox);
+    let place = Place { context: context.clone(), shard, pool };
     let mut shutdown = context.shutdown.clone();
     let mut connections = tokio::task::JoinSet::new();
     loop {
         tokio::select! {
-            socket = incoming.recv() => {
-                let Some((socket, peer)) = socket else { break };
-                match TcpStream::from_std(socket) {
+            arrival = incoming.recv() => match arrival {
+                None => break,
+                Some(Arrival::New(socket, peer)) => match TcpStream::from_std(socket) {
                     Ok(stream) => {
-                        let (context, shard, pool) = (context.clone(), shard.clone(), pool.clone());
-                        connections.spawn_local(connection::serve(context, shard, pool, stream, peer));
+                        connections.spawn_local(connection::serve(place.clone(), stream, peer));
                     }
                     Err(error) => tracing::warn!(%peer, %error, "a socket can't be served"),
+                },
+                Some(Arrival::Moving(moving)) => {
+                    connections.spawn_local(connection::serve_moved(place.clone(), moving));
                 }
-            }
+            },
             Some(_) = connections.join_next() => {}
             _ = shutdown.wait_for(|&stop| stop) => break,
         }
@@ -143,14 +172,18 @@ async fn run(
 }
 
 /// Performs what other threads post, and what falls due.
-async fn run_inbox(shard: Rc<RefCell<Shard>>, wake: Arc<ShardWake>) {
+async fn run_inbox(shard: Rc<RefCell<Shard>>, wake: Arc<ShardWake>, neighbours: Arc<Neighbours>) {
     let mut turn_ms = 0;
+    let mut meter = BusyMeter::new(shard.borrow().broker().now_ms());
     loop {
         let (now_ms, has_more, wait);
         {
             let mut shard = shard.borrow_mut();
             shard.run_inbox();
             now_ms = shard.broker().now_ms();
+            if let Some(busy) = meter.look(now_ms) {
+                neighbours.set_busy(shard.id(), busy);
+            }
             // Here and not when a sleep is over: a busy inbox ends every sleep before its time.
             if shard.next_deadline_ms().is_some_and(|at| at <= now_ms) {
                 shard.run_deadlines();

@@ -11,12 +11,15 @@ use parking_lot::Mutex;
 use shunt_amqp_codec::method::BasicCancel;
 use shunt_amqp_codec::{Method, put_method};
 use shunt_broker::{Broker, ConnectionInfo, Consumer, Origin, Shard};
+use shunt_types::ShardId;
 use shunt_types::limits::CONNECTION_OUTPUT_HIGH;
 use tokio::sync::Notify;
 
+use crate::affinity::Affinity;
 use crate::channel::ChannelShared;
 use crate::mailbox::Mailbox;
 use crate::output::{BufferPool, OutputQueue};
+use crate::shard_thread::Place;
 
 /// Bytes of output, such as returned messages, at which a client that doesn't read them isn't
 /// read any more either: far above what its consumers may fill.
@@ -61,6 +64,12 @@ pub(crate) struct Shared {
     /// The reader must stop at once.
     pub(crate) dead: Cell<bool>,
     pub(crate) wake_reader: Notify,
+    /// Batches and where they go, which decides where the connection would be better off.
+    pub(crate) affinity: Affinity,
+    /// The writer has to give back what it has, and to end: the connection moves.
+    pub(crate) leaving: Cell<bool>,
+    /// Tells the writer so.
+    pub(crate) leave: Notify,
     /// From outside: the connection has to go.
     pub(crate) closing_order: Arc<ClosingOrder>,
     /// Once it is open.
@@ -101,22 +110,29 @@ pub(crate) struct RemoteConsumer {
 }
 
 impl Shared {
-    pub(crate) fn new(
-        shard: Rc<RefCell<Shard>>,
-        broker: Arc<Broker>,
-        pool: Rc<BufferPool>,
+    /// Of a connection that was accepted now.
+    pub(crate) fn new(place: &Place, affinity: Affinity) -> Rc<Self> {
+        Self::reached_by(place, affinity, Mailbox::new(), Arc::default())
+    }
+
+    /// Of a connection that other threads know by its mailbox and where it takes orders.
+    pub(crate) fn reached_by(
+        place: &Place,
+        affinity: Affinity,
+        mailbox: Arc<Mailbox>,
+        closing_order: Arc<ClosingOrder>,
     ) -> Rc<Self> {
         Rc::new(Self {
-            shard,
-            broker,
-            pool,
+            shard: place.shard.clone(),
+            broker: place.context.broker.clone(),
+            pool: place.pool.clone(),
             out: RefCell::default(),
             writing: Cell::new(0),
             wake_writer: Notify::new(),
             written: Notify::new(),
             paused: RefCell::default(),
             channels: RefCell::default(),
-            mailbox: Mailbox::new(),
+            mailbox,
             remote_consumers: RefCell::default(),
             frame_max: Cell::new(shunt_types::limits::FRAME_MAX_MIN),
             heartbeat_s: Cell::new(0),
@@ -130,9 +146,21 @@ impl Shared {
             closing: Cell::new(false),
             dead: Cell::new(false),
             wake_reader: Notify::new(),
-            closing_order: Arc::default(),
+            affinity,
+            leaving: Cell::new(false),
+            leave: Notify::new(),
+            closing_order,
             info: OnceCell::new(),
         })
+    }
+
+    /// Notes that a batch went to queues of a shard or came from them. The reader hears if the connection
+    /// would be better off elsewhere.
+    #[inline]
+    pub(crate) fn note_batch(&self, shard: ShardId) {
+        if self.affinity.note(shard, || self.broker.now_ms()) {
+            self.wake_reader.notify_one();
+        }
     }
 
     /// Appends a method; the writer is woken by [`Shared::flush`].

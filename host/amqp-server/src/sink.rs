@@ -6,6 +6,7 @@ use std::rc::Rc;
 use shunt_amqp_codec::put_deliver;
 use shunt_broker::ports::{CancelReason, ConsumerSink, Delivery, Flow};
 use shunt_broker::{Consumer, Origin};
+use shunt_types::ShardId;
 
 use crate::channel::ChannelShared;
 use crate::shared::Shared;
@@ -15,6 +16,7 @@ pub(crate) struct LocalSink {
     pub(crate) shared: Rc<Shared>,
     pub(crate) channel: Rc<ChannelShared>,
     pub(crate) tag: Rc<str>,
+    pub(crate) shard: ShardId,
 }
 
 impl ConsumerSink for LocalSink {
@@ -48,6 +50,7 @@ impl ConsumerSink for LocalSink {
 
     fn flush(&mut self) {
         self.shared.flush();
+        self.shared.note_batch(self.shard);
     }
 
     fn origin(&self) -> Origin {

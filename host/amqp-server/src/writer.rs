@@ -21,10 +21,15 @@ const SLICES: usize = 64;
 const SILENT_HALVES_MAX: u32 = 4;
 
 /// Runs until the connection is closing and everything is written. Where nothing can be written
-/// any more, it only opens the mail: the reader may wait for another shard's answer.
+/// any more, it only opens the mail: the reader may wait for another shard's answer. Of a connection that moves it
+/// leaves what is not written in the output.
 pub(crate) async fn write_loop(shared: Rc<Shared>, stream: Rc<TcpStream>, send_timeout: Duration) {
     let writer = Writer { shared: shared.clone(), stream, send_timeout };
-    if let Err(error) = writer.run().await {
+    let ended = writer.run().await;
+    if ended.is_ok() && shared.leaving.get() && !shared.dead.get() {
+        return;
+    }
+    if let Err(error) = ended {
         tracing::debug!(%error, "writing to a client failed");
         // What waits will never be taken. A reset tells the client so as soon as it writes; a
         // farewell behind bytes that it doesn't read would never reach it.
@@ -33,12 +38,13 @@ pub(crate) async fn write_loop(shared: Rc<Shared>, stream: Rc<TcpStream>, send_t
         }
     }
     shared.kill();
-    while !shared.closing.get() {
+    while !shared.closing.get() && !shared.leaving.get() {
         shared.open_mail();
         drop(shared.out.borrow_mut().take());
         tokio::select! {
             () = shared.wake_writer.notified() => {}
             () = shared.mailbox.arrived.notified() => {}
+            () = shared.leave.notified() => {}
         }
     }
 }
@@ -66,9 +72,13 @@ impl Writer {
             if self.shared.closing.get() {
                 return Ok(());
             }
+            if self.shared.leaving.get() {
+                return Ok(());
+            }
             tokio::select! {
                 () = self.shared.wake_writer.notified() => {}
                 () = self.shared.mailbox.arrived.notified() => {}
+                () = self.shared.leave.notified() => {}
                 () = silence.next_tick(&self.shared) => {
                     silence.tick(&self.shared)?;
                     let mut out = self.shared.out.borrow_mut();
@@ -96,6 +106,7 @@ impl Writer {
                         ready = self.stream.writable() => ready?,
                         // Confirms and settlements must not wait for a slow reader of ours.
                         () = self.shared.mailbox.arrived.notified() => self.shared.open_mail(),
+                        () = self.shared.leave.notified() => {}
                         // A peer that is gone takes nothing and says nothing.
                         () = silence.next_tick(&self.shared) => silence.tick(&self.shared)?,
                         () = tokio::time::sleep_until(patience) => {
@@ -105,6 +116,12 @@ impl Writer {
                     }
                     if self.shared.dead.get() {
                         return Ok(());
+                    }
+                    if self.shared.leaving.get() {
+                        let mut out = self.shared.out.borrow_mut();
+                        output.append(out.take());
+                        *out = output;
+                        break;
                     }
                 }
                 Err(error) => return Err(error),

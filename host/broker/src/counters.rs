@@ -35,6 +35,8 @@ counters! {
     connections_opened,
     /// AMQP connections ended.
     connections_closed,
+    /// Moves of AMQP connections to another shard.
+    connections_moved,
     /// Channels opened.
     channels_opened,
     /// Channels closed.

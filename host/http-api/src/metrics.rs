@@ -132,6 +132,11 @@ fn totals(page: &mut Page, counters: &Counters) {
     let all = [
         ("rabbitmq_connections_opened_total", "Connections opened", &counters.connections_opened),
         ("rabbitmq_connections_closed_total", "Connections closed", &counters.connections_closed),
+        (
+            "shunt_connections_moved_total",
+            "Moves of connections to another shard",
+            &counters.connections_moved,
+        ),
         ("rabbitmq_channels_opened_total", "Channels opened", &counters.channels_opened),
         ("rabbitmq_channels_closed_total", "Channels closed", &counters.channels_closed),
         ("rabbitmq_queues_created_total", "Queues created", &counters.queues_created),

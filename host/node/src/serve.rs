@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 
 use anyhow::Context;
 use parking_lot::Mutex;
-use shunt_amqp_server::{ShardContext, ShardThread, ShardWake};
+use shunt_amqp_server::{Neighbours, ShardContext, ShardThread, ShardWake};
 use shunt_auth::{AccessControl, AnonymousLogin};
 use shunt_broker::durable::Recovery;
 use shunt_broker::ports::{Clock, Wake};
@@ -168,8 +168,10 @@ impl Node {
                 receive_buffer: settings.amqp.receive_buffer_bytes as usize,
                 send_buffer: settings.amqp.send_buffer_bytes as usize,
                 message_size_max: settings.amqp.message_size_max,
+                moves: settings.amqp.moves.0,
                 version: env!("CARGO_PKG_VERSION"),
             },
+            neighbours: Arc::new(Neighbours::new(self.wakes.len())),
             node_name: node_name.clone(),
             shutdown: stopping.clone(),
             admission: Arc::default(),
@@ -180,7 +182,8 @@ impl Node {
             .collect::<Result<Vec<_>, _>>()
             .context("the shards' threads can't be started")?;
         let (amqp_address, http_address) = (amqp.local_addr()?, http.local_addr()?);
-        let handles = shards.iter().map(ShardThread::handle).collect();
+        let handles: Vec<_> = shards.iter().map(ShardThread::handle).collect();
+        context.neighbours.introduce(handles.clone());
         let accepting =
             shunt_amqp_server::listen(amqp, context.settings.clone(), handles, stopping.clone());
         let amqp = tokio::spawn(accepting);

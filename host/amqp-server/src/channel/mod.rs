@@ -53,7 +53,7 @@ pub(crate) struct Channel {
     pub(crate) prefetch: u16,
     pub(crate) mode: Mode,
     /// Its place among the channels that there may be.
-    _permit: ChannelPermit,
+    pub(crate) permit: ChannelPermit,
     /// Who waits for direct replies on this channel.
     pub(crate) requester: Option<Requester>,
 }
@@ -96,7 +96,7 @@ impl Channel {
             last_queue: None,
             prefetch: 0,
             mode: Mode::Plain,
-            _permit: permit,
+            permit,
             requester: None,
         }
     }

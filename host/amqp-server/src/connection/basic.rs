@@ -89,7 +89,8 @@ impl Connection {
         let id = queue.id;
         if id.shard() == self.shard.borrow().id() {
             let (shared, channel_too) = (self.shared.clone(), channel.clone());
-            let sink = LocalSink { shared, channel: channel_too, tag: tag.clone() };
+            let (tag_too, shard) = (tag.clone(), id.shard());
+            let sink = LocalSink { shared, channel: channel_too, tag: tag_too, shard };
             let consumer = self.shard.borrow_mut().consume(id, options, Box::new(sink))?;
             if let Some(entry) = channel.consumers.borrow_mut().get_mut(tag) {
                 entry.consumer = Some(consumer);

@@ -23,10 +23,16 @@ const BESIDE_BODY: usize = 4_096;
 /// What a buffer may hold on to while long bodies come, one after the other.
 const BESIDE_BODY_KEPT: usize = SMALL + BESIDE_BODY;
 
-/// The bytes that came and were not acted on yet.
+/// A socket, and the bytes that came and were not acted on yet.
 pub(crate) struct Input {
     stream: Rc<TcpStream>,
     shared: Rc<Shared>,
+    pending: Pending,
+}
+
+/// What came and was not acted on yet.
+#[derive(Default)]
+pub(super) struct Pending {
     buffer: Vec<u8>,
     /// On its way; what stands before it and what follows it are in the buffer.
     body: Option<LongBody>,
@@ -44,17 +50,27 @@ pub(super) struct LongBody {
 
 impl Input {
     pub(crate) fn new(stream: Rc<TcpStream>, shared: Rc<Shared>) -> Self {
-        Self {
-            stream,
-            shared,
-            buffer: Vec::new(),
-            body: None,
-            expects_long_body: false,
-            has_more: false,
-        }
+        Self { stream, shared, pending: Pending::default() }
+    }
+
+    /// Goes on where another reader of the connection left off.
+    pub(super) fn go_on(&mut self, pending: Pending) {
+        self.pending = pending;
+    }
+
+    /// Gives up the socket, which nobody else may hold any more, with what was not acted on.
+    ///
+    /// # Errors
+    /// The system's, where the socket can't be taken away from its runtime.
+    pub(super) fn give_up(self) -> io::Result<(std::net::TcpStream, Pending)> {
+        let stream = Rc::into_inner(self.stream).ok_or(io::ErrorKind::ResourceBusy)?;
+        Ok((stream.into_std()?, self.pending))
     }
 
     /// Reads once what the socket has; 0 at its end.
+    ///
+    /// # Errors
+    /// The socket's; `Interrupted` where the connection wants to move.
     pub(crate) async fn read(&mut self) -> io::Result<usize> {
         loop {
             tokio::select! {
@@ -62,6 +78,9 @@ impl Input {
                 () = self.shared.wake_reader.notified() => {
                     if self.shared.dead.get() {
                         return Err(io::ErrorKind::ConnectionAborted.into());
+                    }
+                    if self.shared.affinity.wish().is_some() {
+                        return Err(io::ErrorKind::Interrupted.into());
                     }
                     continue;
                 }
@@ -77,19 +96,19 @@ impl Input {
     /// Reads once more where that is sure to find something; `None` where it is not, or where the
     /// next [`Input::read`] will say what is wrong.
     pub(super) fn read_on(&mut self) -> Option<usize> {
-        if !self.has_more {
+        if !self.pending.has_more {
             return None;
         }
         self.try_read().ok().filter(|&count| count > 0)
     }
 
     fn try_read(&mut self) -> io::Result<usize> {
-        let is_long = self.body.is_some() || self.expects_long_body;
+        let is_long = self.pending.body.is_some() || self.pending.expects_long_body;
         let read = if is_long { self.read_beside_body() } else { self.read_into_buffer() };
         match &read {
             Ok(_) => self.shared.reads.set(self.shared.reads.get() + 1),
             Err(_) => {
-                self.has_more = false;
+                self.pending.has_more = false;
                 self.rest(0);
             }
         }
@@ -97,58 +116,58 @@ impl Input {
     }
 
     fn read_into_buffer(&mut self) -> io::Result<usize> {
-        self.has_more = false;
+        self.pending.has_more = false;
         let missing = self.shared.frame_max.get() as usize + 64;
         let room = READ_BATCH_MAX.max(missing);
-        if self.buffer.capacity() < room {
+        if self.pending.buffer.capacity() < room {
             let mut larger = self.shared.pool.take();
-            larger.extend_from_slice(&self.buffer);
+            larger.extend_from_slice(&self.pending.buffer);
             larger.reserve_exact(room.saturating_sub(larger.len()));
             self.replace_buffer(larger);
         }
-        self.stream.try_read_buf(&mut self.buffer)
+        self.stream.try_read_buf(&mut self.pending.buffer)
     }
 
     fn read_beside_body(&mut self) -> io::Result<usize> {
         let mut none = Vec::new();
-        let (body, missing) = match &mut self.body {
+        let (body, missing) = match &mut self.pending.body {
             Some(body) => {
                 let missing = body.sizes.body - body.bytes.len();
                 (&mut body.bytes, missing)
             }
             None => (&mut none, 0),
         };
-        let parts = [(body, missing), (&mut self.buffer, BESIDE_BODY)];
+        let parts = [(body, missing), (&mut self.pending.buffer, BESIDE_BODY)];
         let count = read_scattered(&self.stream, parts)?;
-        self.has_more = count == missing + BESIDE_BODY;
+        self.pending.has_more = count == missing + BESIDE_BODY;
         Ok(count)
     }
 
     /// The buffer begins with a publish, the body of which is under way.
     pub(super) fn await_body(&mut self, sizes: PublishSizes) {
         let mut bytes = Vec::with_capacity(sizes.body);
-        bytes.extend_from_slice(&self.buffer[sizes.head..]);
-        self.buffer.truncate(sizes.head);
-        self.body = Some(LongBody { bytes, sizes });
+        bytes.extend_from_slice(&self.pending.buffer[sizes.head..]);
+        self.pending.buffer.truncate(sizes.head);
+        self.pending.body = Some(LongBody { bytes, sizes });
         self.rest(BESIDE_BODY_KEPT);
     }
 
     /// Whether the next publish is likely to have a long body, so that little is to be read until
     /// it is seen.
     pub(super) fn expect_long_body(&mut self, expects: bool) {
-        self.expects_long_body = expects;
+        self.pending.expects_long_body = expects;
     }
 
     /// Whether the body that was awaited is there with the octet that ends it, or none was.
     pub(super) fn is_body_there(&self) -> bool {
-        self.body.as_ref().is_none_or(|body| {
-            body.bytes.len() == body.sizes.body && self.buffer.len() > body.sizes.head
+        self.pending.body.as_ref().is_none_or(|body| {
+            body.bytes.len() == body.sizes.body && self.pending.buffer.len() > body.sizes.head
         })
     }
 
     /// The body that was awaited.
     pub(super) fn take_body(&mut self) -> Option<LongBody> {
-        self.body.take()
+        self.pending.body.take()
     }
 
     /// Says that no more is written, and drops what still comes until the peer ends too.
@@ -170,27 +189,27 @@ impl Input {
 
     /// The bytes so far, to be acted on; [`Input::give_back`] takes them again.
     pub(crate) fn take(&mut self) -> Vec<u8> {
-        std::mem::take(&mut self.buffer)
+        std::mem::take(&mut self.pending.buffer)
     }
 
     /// Keeps what was not consumed.
     pub(crate) fn give_back(&mut self, mut buffer: Vec<u8>, consumed: usize) {
         buffer.drain(..consumed);
-        self.buffer = buffer;
+        self.pending.buffer = buffer;
         self.rest(BESIDE_BODY_KEPT);
     }
 
     /// Gives up a buffer of more than `kept` bytes where little or nothing is in it.
     fn rest(&mut self, kept: usize) {
-        let length = self.buffer.len();
-        if length <= SMALL && self.buffer.capacity() > kept.max(length) {
-            let small = self.buffer.as_slice().to_vec();
+        let length = self.pending.buffer.len();
+        if length <= SMALL && self.pending.buffer.capacity() > kept.max(length) {
+            let small = self.pending.buffer.as_slice().to_vec();
             self.replace_buffer(small);
         }
     }
 
     fn replace_buffer(&mut self, buffer: Vec<u8>) {
-        let old = std::mem::replace(&mut self.buffer, buffer);
+        let old = std::mem::replace(&mut self.pending.buffer, buffer);
         // A small one would have to grow for the next user.
         if old.capacity() > BESIDE_BODY_KEPT {
             self.shared.pool.give_back(old);

@@ -11,16 +11,18 @@ mod direct_reply;
 mod exchange;
 mod handshake;
 mod input;
+mod lifetime;
 mod methods;
 mod permissions;
 mod publish;
 mod queue;
+mod relocation;
 mod settle;
 mod timeouts;
 mod tx;
 
 use std::cell::RefCell;
-use std::net::SocketAddr;
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,20 +37,17 @@ use shunt_broker::ports::ConfirmSink;
 use shunt_broker::{Actor, ConnectionId, ConnectionInfo, QueueEntry, Shard, Task, Topology, Vhost};
 use shunt_types::limits::{self, LONG_BODY_MIN, READ_ON_MAX};
 use shunt_types::{AmqpError, MessageBody, MethodId, ReplyCode, ShardId};
-use tokio::net::TcpStream;
 
 use crate::admission::Admitted;
 use crate::channel::Channel;
 use crate::channel::deliveries::Unacked;
-use crate::events;
-use crate::output::BufferPool;
 use crate::shard_thread::ShardContext;
 use crate::shared::Shared;
-use crate::writer::write_loop;
-use handshake::Addresses;
 use input::{Input, LongBody};
+pub(crate) use lifetime::{serve, serve_moved};
 use permissions::Permissions;
 use publish::Target;
+pub(crate) use relocation::Moving;
 
 /// Why the reader stops acting on a connection.
 pub(crate) enum Stop {
@@ -59,6 +58,8 @@ pub(crate) enum Stop {
     Refuse(AmqpError, MethodId),
     /// Both sides said close.
     Closed,
+    /// Another shard's thread goes on with it.
+    Move(ShardId),
 }
 
 /// A connection that is open.
@@ -105,61 +106,18 @@ const ALARM_LOOK: Duration = Duration::from_millis(50);
 /// How often a publisher that is faster than the disk or a shard looks whether it may go on.
 const SLOW_LOOK: Duration = Duration::from_millis(1);
 
-/// Serves one socket to its end.
-pub(crate) async fn serve(
-    context: Arc<ShardContext>,
-    shard: Rc<RefCell<Shard>>,
-    pool: Rc<BufferPool>,
-    stream: TcpStream,
-    peer: SocketAddr,
-) {
-    context.broker.counters().connections_opened.add(1);
-    let stream = Rc::new(stream);
-    let shared = Shared::new(shard.clone(), context.broker.clone(), pool);
-    let send_timeout = Duration::from_millis(context.settings.send_timeout_ms);
-    let writer = tokio::task::spawn_local(write_loop(shared.clone(), stream.clone(), send_timeout));
-    let local = stream.local_addr().unwrap_or(peer);
-    let mut input = Input::new(stream, shared.clone());
-    let opened =
-        handshake::open(&context, &shared, &shard, &mut input, Addresses { peer, local }).await;
-    match opened {
-        Ok(mut connection) => {
-            tracing::info!(%peer, user = connection.user.name(), vhost = %connection.vhost.name(),
-                "connection opened");
-            let stop = connection.run(&mut input).await;
-            connection.clean_up().await;
-            context.broker.connections().closed(connection.id);
-            events::tell_closed(&context.broker, &connection.info);
-            match stop {
-                Stop::Drop(reason) => tracing::warn!(%peer, reason, "connection dropped"),
-                _ => tracing::info!(%peer, "connection closed"),
-            }
-        }
-        Err(Stop::Drop(reason)) => tracing::warn!(%peer, reason, "handshake failed"),
-        Err(Stop::Refuse(error, method)) => {
-            tracing::warn!(%peer, %error, "connection refused");
-            close::send_connection_close(&shared, &error, method);
-        }
-        Err(Stop::Closed) => {}
-    }
-    shared.closing.set(true);
-    shared.wake_writer.notify_one();
-    // The writer has only to write what is there; a peer that doesn't read it must not hold us.
-    let _ = tokio::time::timeout(close::LINGER, writer).await;
-    // A client may have sent more before it hears of the end; to close over unread bytes would
-    // reset the connection, and the last frames would be lost to it.
-    let _ = tokio::time::timeout(close::LINGER, input.drain()).await;
-    shared.channels.borrow_mut().clear();
-    shared.remote_consumers.borrow_mut().clear();
-    context.broker.counters().connections_closed.add(1);
-}
-
 impl Connection {
     async fn run(&mut self, input: &mut Input) -> Stop {
         let mut shutdown = self.context.shutdown.clone();
         let mut look_for_ms = self.timeout_shortest_ms;
         let mut look = std::pin::pin!(tokio::time::sleep(self.until_look()));
         loop {
+            if let Some(target) = self.shared.affinity.wish() {
+                if self.can_move(target) {
+                    return Stop::Move(target);
+                }
+                self.shared.affinity.stay();
+            }
             let read = tokio::select! {
                 read = async {
                     self.shared.has_room_for_answers().await;
@@ -185,6 +143,7 @@ impl Connection {
             let count = match read {
                 Ok(0) => return Stop::Drop("client unexpectedly closed TCP connection".into()),
                 Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Stop::Drop(error.to_string()),
             };
             if self.vhost.is_deleted() && !self.is_closing {
@@ -417,16 +376,30 @@ impl Connection {
     /// Sends off what the frames so far have brought about.
     fn end_batch(&mut self) {
         self.shared.write_confirms();
+        let (own, posted_to);
         {
             let mut shard = self.shard.borrow_mut();
             shard.flush();
             // One read may end several batches.
             self.behind = shard.behind().or(self.behind);
+            (own, posted_to) = (shard.id(), shard.posted_to());
         }
         self.shared.flush();
+        self.note_batch(own, posted_to);
         let counters = self.context.broker.counters();
         self.counts.add_to(counters);
         counters.messages_confirmed.add(self.shared.confirmed.take());
+    }
+
+    /// Notes for which shards the batch was.
+    fn note_batch(&self, own: ShardId, mut posted_to: u64) {
+        if posted_to == 0 && self.counts.has_any() {
+            self.shared.note_batch(own);
+        }
+        while posted_to != 0 {
+            self.shared.note_batch(ShardId(posted_to.trailing_zeros() as u16));
+            posted_to &= posted_to - 1;
+        }
     }
 
     /// Who asks, for the broker.
@@ -440,7 +413,9 @@ impl Connection {
         shard: ShardId,
         call: impl FnOnce(&mut Shard) -> R + Send + 'static,
     ) -> Result<R, AmqpError> {
-        if shard == self.shard.borrow().id() {
+        // What others have posted before, this client may have heard of.
+        let is_first = self.context.broker.inbox(shard).is_empty();
+        if is_first && shard == self.shard.borrow().id() {
             return Ok(call(&mut self.shard.borrow_mut()));
         }
         self.end_batch();

@@ -51,6 +51,11 @@ impl Counts {
         self.total
     }
 
+    /// Whether there are any since they were added to the node's.
+    pub(super) fn has_any(&self) -> bool {
+        self.received > 0
+    }
+
     pub(super) fn add_to(&mut self, counters: &Counters) {
         if self.received == 0 {
             return;

@@ -10,7 +10,7 @@ use shunt_amqp_codec::method::{
     BasicPublish, BasicQos, ChannelOpen, ConnectionOpen, ConnectionStartOk, ConnectionTuneOk,
 };
 use shunt_amqp_codec::{Frame, FrameKind, Method, PROTOCOL_HEADER, put_content, put_method};
-use shunt_amqp_server::{AmqpSettings, ShardContext, ShardHandle, ShardThread, ShardWake};
+use shunt_amqp_server::{AmqpSettings, Neighbours, ShardContext, ShardHandle, ShardThread, ShardWake};
 use shunt_auth::AccessControl;
 use shunt_broker::metadata::{Command, QueueDeclaration, QueueDefinition};
 use shunt_broker::ports::{Clock, MetadataLog, OnDurable, Position, Wake};
@@ -52,6 +52,8 @@ impl World {
             settings: AmqpSettings::default(),
             node_name: "shunt@test".into(),
             shutdown: stop,
+            // Not introduced to each other: connections stay where they are.
+            neighbours: Arc::new(Neighbours::new(shards.into())),
         });
         let start = |(id, wake)| ShardThread::start(ShardId(id), wake, context.clone()).unwrap();
         let threads: Vec<_> = (0..).zip(wakes).map(start).collect();

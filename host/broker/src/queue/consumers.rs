@@ -78,6 +78,10 @@ impl Consumers {
         self.slots.len()
     }
 
+    pub(super) fn contains(&self, id: ConsumerId) -> bool {
+        self.get(id).is_some()
+    }
+
     /// Whether there was a consumer, and none is left.
     pub(super) fn all_gone(&self) -> bool {
         self.had_any && self.slots.is_empty()

@@ -35,6 +35,11 @@ impl Queue {
         self.consumers.all_gone()
     }
 
+    /// Whether the consumer is still there.
+    pub fn has_consumer(&self, consumer: ConsumerId) -> bool {
+        self.consumers.contains(consumer)
+    }
+
     /// How many consumers there are.
     pub fn consumer_count(&self) -> usize {
         self.consumers.len()

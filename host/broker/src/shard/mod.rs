@@ -96,6 +96,8 @@ pub struct Shard {
     letters_wait_until_ms: Option<u64>,
     /// See [`Shard::behind`].
     behind: Option<ShardId>,
+    /// See [`Shard::posted_to`].
+    posted_to: u64,
     /// Answers for publishers on other shards, of the batch that is being worked on.
     confirmations: Vec<Confirmation>,
     log: ShardLog,
@@ -133,6 +135,7 @@ impl Shard {
             owed: 0,
             letters_wait_until_ms: None,
             behind: None,
+            posted_to: 0,
             confirmations: Vec::new(),
             log: ShardLog::default(),
             budget: MemoryBudget::UNLIMITED,
@@ -227,9 +230,15 @@ impl Shard {
         self.behind
     }
 
+    /// Other shards that got messages or settlements with the last flush, one bit each.
+    pub fn posted_to(&self) -> u64 {
+        self.posted_to
+    }
+
     /// Deals out what came in, and sends off what goes to other shards. Once per batch.
     pub fn flush(&mut self) {
         self.behind = None;
+        self.posted_to = 0;
         // Dead letters reach other queues of this shard, so dealing may make more work.
         self.append_journal();
         let mut to_bury = None;
@@ -250,6 +259,9 @@ impl Shard {
         }
         for (shard, outbox) in self.outboxes.iter_mut().enumerate() {
             let inbox = self.broker.inbox(ShardId(shard as u16));
+            if !outbox.publishes.is_empty() || !outbox.settlements.is_empty() {
+                self.posted_to |= 1 << shard;
+            }
             if !outbox.publishes.is_empty() {
                 inbox.post_publishes(std::mem::take(&mut outbox.publishes));
                 if inbox.is_behind() {

@@ -65,6 +65,17 @@ impl Shard {
         Ok(Consumer { queue, id })
     }
 
+    /// Gives a consumer of this shard's queue another sink, for all that follows; whether the consumer is
+    /// still there.
+    pub fn replace_sink(&mut self, consumer: Consumer, sink: Box<dyn ConsumerSink>) -> bool {
+        let Some(slot) = self.slot(consumer.queue) else { return false };
+        let is_there = slot.queue.has_consumer(consumer.id);
+        if is_there {
+            slot.sinks[consumer.id.slot()] = Some(sink);
+        }
+        is_there
+    }
+
     /// Takes a consumer out, of any shard's queue, behind all that was settled before. An auto-delete queue
     /// goes with its last one.
     pub fn cancel(&mut self, consumer: Consumer) {

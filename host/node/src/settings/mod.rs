@@ -20,7 +20,7 @@ use crate::cli::GivenFlag;
 use given::Given;
 pub(crate) use given::{SettingError, ShownSetting, Source};
 pub(crate) use show::show;
-pub(crate) use value::{LogFormat, LogLevel};
+pub(crate) use value::{ConnectionMoves, LogFormat, LogLevel};
 
 macro_rules! settings {
     ($(
@@ -121,6 +121,9 @@ settings! {
         receive_buffer_bytes: u32 = 0, 0..=limits::SOCKET_BUFFER_MAX;
         /// Bytes that the system may hold of what is sent to a client; 0 as above.
         send_buffer_bytes: u32 = 0, 0..=limits::SOCKET_BUFFER_MAX;
+        /// Whether connections move to the thread of the queues that they use: while both threads have
+        /// time, never, or, for tests, always.
+        moves: ConnectionMoves = ConnectionMoves::default(), ();
         /// Largest body of a message, in bytes.
         message_size_max: u64 = limits::MESSAGE_SIZE_MAX, 1..=limits::MESSAGE_SIZE_HARD_MAX;
     }

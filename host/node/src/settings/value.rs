@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
 use serde_json::Value;
+use shunt_amqp_server::Moves;
 use tracing_subscriber::EnvFilter;
 
 use super::given::Raw;
@@ -142,6 +143,33 @@ impl SettingValue for Vec<String> {
 
     fn shown(&self) -> Value {
         self.clone().into()
+    }
+}
+
+/// Whether connections move between shards.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ConnectionMoves(pub(crate) Moves);
+
+impl ConnectionMoves {
+    const NAMES: [(&str, Moves); 3] =
+        [("auto", Moves::Auto), ("never", Moves::Never), ("always", Moves::Always)];
+}
+
+impl SettingValue for ConnectionMoves {
+    type Rule = ();
+
+    fn read(raw: &Raw, (): &()) -> Option<Self> {
+        let text = text(raw)?;
+        Self::NAMES.into_iter().find(|(name, _)| *name == text).map(|(_, moves)| Self(moves))
+    }
+
+    fn expected((): &()) -> String {
+        "auto, never or always".to_owned()
+    }
+
+    fn shown(&self) -> Value {
+        let name = Self::NAMES.into_iter().find(|(_, moves)| *moves == self.0);
+        name.map_or("auto", |(name, _)| name).into()
     }
 }
 
