@@ -31,6 +31,10 @@ const IDLE: u32 = 400;
 /// Thousandths of its time that a thread is at work when connections go back from it.
 const BUSY: u32 = 600;
 
+/// Milliseconds between two connections that leave one shard to follow their queues, and to go back.
+const PAUSE_MS: u64 = 10;
+const PAUSE_WHEN_BUSY_MS: u64 = 1;
+
 /// One connection's wish to move.
 pub(crate) struct Affinity {
     neighbours: Arc<Neighbours>,
@@ -93,7 +97,9 @@ impl Affinity {
 
     fn weigh(&self, shard: ShardId, now_ms: impl FnOnce() -> u64) -> bool {
         if self.home.get() != self.own && self.neighbours.busy(self.own) >= BUSY {
-            return self.wish.replace(Some(self.home.get())).is_none();
+            return self.wish.get().is_none()
+                && self.neighbours.takes_leave(self.own, now_ms(), PAUSE_WHEN_BUSY_MS)
+                && self.wish.replace(Some(self.home.get())).is_none();
         }
         let lead = self.lead.get();
         if shard != self.candidate.get() {
@@ -119,9 +125,14 @@ impl Affinity {
         if now_ms.saturating_sub(self.since_ms.get()) < PERIOD_MS {
             return false;
         }
-        self.begin(now_ms);
         let together = self.neighbours.busy(self.own) + self.neighbours.busy(shard);
-        together <= IDLE && self.wish.replace(Some(shard)).is_none()
+        if together > IDLE {
+            self.begin(now_ms);
+            return false;
+        }
+        self.wish.get().is_none()
+            && self.neighbours.takes_leave(self.own, now_ms, PAUSE_MS)
+            && self.wish.replace(Some(shard)).is_none()
     }
 
     fn begin(&self, now_ms: u64) {
@@ -223,10 +234,23 @@ mod tests {
         let away = affinity(&neighbours, THERE, Some(moved));
         assert_eq!(until_wish(&away, std::iter::repeat_n(THERE, 1_000)), None);
         neighbours.set_busy(THERE, BUSY);
-        assert!(away.note(THERE, || 0));
+        assert!(away.note(THERE, || 100));
         assert_eq!(away.wish(), Some(HERE));
         away.stay();
-        assert!(!away.note(THERE, || 0) && away.wish().is_none());
+        assert!(!away.note(THERE, || 200) && away.wish().is_none());
+    }
+
+    #[test]
+    fn a_thousand_that_want_to_go_go_one_after_the_other() {
+        let neighbours = neighbours(2);
+        let all: Vec<Affinity> = (0..5).map(|_| affinity(&neighbours, HERE, None)).collect();
+        let mut left = Vec::new();
+        for now_ms in 1_000..2_000 {
+            let noted = all.iter().filter(|one| one.note(THERE, || now_ms));
+            left.extend(noted.map(|_| now_ms));
+        }
+        let first = 1_000 + PERIOD_MS;
+        assert_eq!(left, [0, 1, 2, 3, 4].map(|n| first + n * PAUSE_MS));
     }
 
     #[test]

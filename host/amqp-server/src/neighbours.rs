@@ -1,7 +1,7 @@
 //! The node's shards as a connection sees them: how busy their threads are, and who takes it in.
 
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use rustix::time::{ClockId, clock_gettime};
 use shunt_types::ShardId;
@@ -15,6 +15,8 @@ pub(crate) const LOOK_MS: u64 = 100;
 pub struct Neighbours {
     /// Thousandths of the time that each was at work of late.
     busy: Vec<AtomicU32>,
+    /// When a connection left each for the last time, in Unix milliseconds.
+    left_ms: Vec<AtomicU64>,
     handles: OnceLock<Vec<ShardHandle>>,
 }
 
@@ -22,7 +24,8 @@ impl Neighbours {
     /// So many shards, whose threads are still to come.
     pub fn new(count: usize) -> Self {
         let busy = (0..count).map(|_| AtomicU32::new(0)).collect();
-        Self { busy, handles: OnceLock::new() }
+        let left_ms = (0..count).map(|_| AtomicU64::new(0)).collect();
+        Self { busy, left_ms, handles: OnceLock::new() }
     }
 
     /// Makes the threads known to each other, in the order of their shards. Before that no connection
@@ -44,6 +47,20 @@ impl Neighbours {
     /// Thousandths of the time that a shard's thread was at work of late.
     pub(crate) fn busy(&self, shard: ShardId) -> u32 {
         self.busy.get(usize::from(shard.0)).map_or(0, |busy| busy.load(Ordering::Relaxed))
+    }
+
+    /// Whether a connection may leave a shard, where others may so long after it: a thousand that want to at once
+    /// would hold each other up.
+    pub(crate) fn takes_leave(&self, shard: ShardId, now_ms: u64, pause_ms: u64) -> bool {
+        let Some(left_ms) = self.left_ms.get(usize::from(shard.0)) else { return false };
+        // Only the shard's own thread asks. A clock that was set back lets it go.
+        let is_early = now_ms
+            .checked_sub(left_ms.load(Ordering::Relaxed))
+            .is_some_and(|since| since < pause_ms);
+        if !is_early {
+            left_ms.store(now_ms, Ordering::Relaxed);
+        }
+        !is_early
     }
 
     /// Says how busy a shard's thread was.

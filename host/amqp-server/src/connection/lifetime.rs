@@ -56,12 +56,13 @@ pub(crate) async fn serve(place: Place, stream: TcpStream, peer: SocketAddr) {
     let local = stream.local_addr().unwrap_or(peer);
     let mut link = Link::new(&place, &shared, stream, peer);
     let addresses = Addresses { peer, local };
-    let opened = handshake::open(context, &shared, &place.shard, &mut link.input, addresses).await;
-    match opened {
+    // Boxed, here and below: what an open connection waits in should not have room for how it began and will end.
+    let open = handshake::open(context, &shared, &place.shard, &mut link.input, addresses);
+    match Box::pin(open).await {
         Ok(connection) => {
             tracing::info!(%peer, user = connection.user.name(), vhost = %connection.vhost.name(),
                 "connection opened");
-            return live(connection, link).await;
+            return Box::pin(live(connection, link)).await;
         }
         Err(Stop::Drop(reason)) => tracing::warn!(%peer, reason, "handshake failed"),
         Err(Stop::Refuse(error, method)) => {
@@ -70,7 +71,7 @@ pub(crate) async fn serve(place: Place, stream: TcpStream, peer: SocketAddr) {
         }
         Err(Stop::Closed | Stop::Move(_)) => {}
     }
-    link.end(&shared).await;
+    Box::pin(link.end(&shared)).await;
     gone(&shared);
 }
 
@@ -83,12 +84,12 @@ pub(crate) async fn serve_moved(place: Place, moving: Box<Moving>) {
         Ok(stream) => {
             let mut link = Link::new(&place, &connection.shared, stream, peer);
             link.input.go_on(socket.pending);
-            live(connection, link).await;
+            Box::pin(live(connection, link)).await;
         }
         Err(error) => {
             let stop = Stop::Drop(format!("the socket can't be served any more: {error}"));
             let shared = connection.shared.clone();
-            end(connection, peer, &stop).await;
+            Box::pin(end(connection, peer, &stop)).await;
             gone(&shared);
         }
     }
@@ -99,15 +100,14 @@ async fn live(mut connection: Connection, mut link: Link) {
     let (shared, peer) = (connection.shared.clone(), link.peer);
     match connection.run(&mut link.input).await {
         Stop::Move(target) => {
-            // Boxed: a connection that stays where it is should not take room for that.
             if let Err((connection, stop)) = Box::pin(connection.move_to(target, link)).await {
-                end(*connection, peer, &stop).await;
+                Box::pin(end(*connection, peer, &stop)).await;
                 gone(&shared);
             }
         }
         stop => {
-            end(connection, peer, &stop).await;
-            link.end(&shared).await;
+            Box::pin(end(connection, peer, &stop)).await;
+            Box::pin(link.end(&shared)).await;
             gone(&shared);
         }
     }

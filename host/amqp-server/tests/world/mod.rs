@@ -10,7 +10,9 @@ use shunt_amqp_codec::method::{
     BasicPublish, BasicQos, ChannelOpen, ConnectionOpen, ConnectionStartOk, ConnectionTuneOk,
 };
 use shunt_amqp_codec::{Frame, FrameKind, Method, PROTOCOL_HEADER, put_content, put_method};
-use shunt_amqp_server::{AmqpSettings, Neighbours, ShardContext, ShardHandle, ShardThread, ShardWake};
+use shunt_amqp_server::{
+    AmqpSettings, Neighbours, ShardContext, ShardHandle, ShardThread, ShardWake,
+};
 use shunt_auth::AccessControl;
 use shunt_broker::metadata::{Command, QueueDeclaration, QueueDefinition};
 use shunt_broker::ports::{Clock, MetadataLog, OnDurable, Position, Wake};
