@@ -16,6 +16,7 @@ use shunt_amqp_codec::{
 use shunt_types::limits::FRAME_MAX;
 use shunt_types::{FieldTable, MethodId, Reader, TableRef, Value};
 
+use crate::socket;
 use crate::uri::AmqpUri;
 
 /// Twice the largest frame, so that reads stay large while one frame is incomplete.
@@ -206,7 +207,7 @@ impl Connection {
 
     /// Connects and goes through the handshake up to connection.open-ok, without heartbeats.
     pub(crate) fn open(uri: &AmqpUri) -> Result<Self, ConnectionError> {
-        let mut connection = Self::bare(TcpStream::connect((uri.host.as_str(), uri.port))?)?;
+        let mut connection = Self::bare(socket::connect((uri.host.as_str(), uri.port))?)?;
         connection.bare = false;
         connection.send(&PROTOCOL_HEADER)?;
         connection.expect(0, ConnectionStart::ID)?;

@@ -51,6 +51,7 @@ mod tally;
 mod connection;
 mod flow;
 mod interrupt;
+mod socket;
 mod stamp;
 
 mod broker;

@@ -4,7 +4,7 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
@@ -20,6 +20,7 @@ use crate::load;
 use crate::publisher::Publisher;
 use crate::report::Report;
 use crate::scenario::Scenario;
+use crate::socket::pair;
 use crate::topology::{CHANNEL, Topology};
 
 /// Bytes that the relay reads at once.
@@ -40,8 +41,8 @@ pub(crate) fn limit(scenario: &Scenario, flow: &Flow) -> anyhow::Result<Report> 
         let mut publishers = Vec::new();
         let mut consumers = Vec::new();
         for index in 0..scenario.producers {
-            let (near, from) = pair()?;
-            let (to, far) = pair()?;
+            let (near, from) = pair().context("opening a port")?;
+            let (to, far) = pair().context("opening a port")?;
             let publisher = Publisher::on(Connection::bare(near)?, scenario, &topology, index)?;
             let file = scenario.persistent().then(tempfile::tempfile).transpose()?;
             let message_length = publisher.message_length();
@@ -61,16 +62,6 @@ pub(crate) fn limit(scenario: &Scenario, flow: &Flow) -> anyhow::Result<Report> 
     let relay_us = cpu_ns.into_inner() as f64 / 1e3 / report.counts.received.max(1) as f64;
     report.relay_us = Some(relay_us);
     Ok(report)
-}
-
-/// Two ends of a TCP connection over loopback, as a broker's clients have them.
-fn pair() -> anyhow::Result<(TcpStream, TcpStream)> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("opening a port")?;
-    let near = TcpStream::connect(listener.local_addr()?)?;
-    let (far, _) = listener.accept()?;
-    far.set_nodelay(true)?;
-    near.set_nodelay(true)?;
-    Ok((near, far))
 }
 
 /// Moves bytes from a publisher to a consumer.
